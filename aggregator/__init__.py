@@ -1,0 +1,1 @@
+"""Observations to state, each change of the score explained."""

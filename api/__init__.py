@@ -1,0 +1,1 @@
+"""State to people, over HTTP."""

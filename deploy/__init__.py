@@ -1,0 +1,1 @@
+"""How Candor is started."""

@@ -1,0 +1,1 @@
+"""Sources to frames and audio on the bus."""

@@ -1,0 +1,49 @@
+"""Standard MessagePack in and out, and the headers every message carries."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from proto.errors import BadMessage
+
+SCHEMA_VERSION = "1"
+
+HEADER_SCHEMA = "Candor-Schema"
+HEADER_MESSAGE_ID = "Nats-Msg-Id"
+"""JetStream drops a second message with the same id within the stream's duplicate window."""
+HEADER_TRACE = "traceparent"
+
+MAX_MESSAGE_BYTES = 1 << 20
+"""nats-server's default max_payload; a bigger message is refused before it is sent."""
+
+T = TypeVar("T")
+
+_encoder = msgspec.msgpack.Encoder()
+_decoders: dict[object, msgspec.msgpack.Decoder[object]] = {}
+
+
+def encode(message: msgspec.Struct) -> bytes:
+    """MessagePack bytes of a message, with its type tag where the type has one."""
+    return _encoder.encode(message)
+
+
+def decode(data: bytes, kind: type[T]) -> T:
+    """Message of type `kind` (a Struct or a tagged union of them) from bytes; unknown fields are ignored.
+
+    Raises:
+        BadMessage: the bytes are not MessagePack, or not of this type. The error keeps the bytes.
+    """
+    decoder = _decoders.get(kind)
+    if decoder is None:
+        decoder = _decoders[kind] = msgspec.msgpack.Decoder(kind)
+    try:
+        return decoder.decode(data)  # type: ignore[return-value]
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadMessage(str(error), data) from error
+
+
+def message_id(session: str, source: str, seq: int, kind: str) -> str:
+    """Id by which the log recognises the same observation published twice."""
+    return f"{session}:{source}:{seq}:{kind}"

@@ -1,0 +1,232 @@
+"""What was seen or heard, with no opinion: the messages of the log.
+
+Every observation carries the session, the source that made it, `seq` (counts within source and kind, so that the
+message id `session:source:seq:kind` is stable across a retry) and `t_s` (session seconds). Optional fields may be added;
+nothing is ever removed or changes its meaning. Angles follow the candidate as the camera sees them: yaw is positive
+towards the image's right, pitch positive upwards, roll positive clockwise, all in degrees and 0 when facing the camera.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Observation(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
+    session: str
+    source: str
+    seq: int
+    t_s: float
+
+    @property
+    def kind(self) -> str:
+        return str(self.__struct_config__.tag)
+
+
+# The session's life, published by the api (created, ended) and the aggregator (stalled, expired).
+
+
+class SessionCreated(Observation, frozen=True, kw_only=True, tag="session.created"):
+    """First observation of every session. The whole policy travels in it: a replay needs nothing but the log.
+
+    `token_sha256` is the hex digest of the session's bearer token. `label` is the platform's own name for the session.
+    """
+
+    created_unix_s: float
+    policy_name: str
+    policy_toml: str
+    token_sha256: str
+    label: str = ""
+    metadata: dict[str, str] = {}
+
+
+class SessionEnded(Observation, frozen=True, kw_only=True, tag="session.ended"):
+    reason: str = ""
+
+
+class SessionExpired(Observation, frozen=True, kw_only=True, tag="session.expired"):
+    """Nothing was observed for the policy's idle limit."""
+
+    idle_s: float
+
+
+class SourceStalled(Observation, frozen=True, kw_only=True, tag="source.stalled"):
+    """A live source fell silent without a farewell: its ingest node may have died."""
+
+    silent_s: float
+
+
+# Ingest: the peer connection or recording.
+
+
+class SourceUp(Observation, frozen=True, kw_only=True, tag="source.up"):
+    node: str
+    video: bool
+    audio: bool
+
+
+class SourceLost(Observation, frozen=True, kw_only=True, tag="source.lost"):
+    """`reason` is closed (the peer said goodbye), failed (ICE or DTLS gave up), behind (cut: cannot keep up), drained."""
+
+    reason: str
+
+
+class SourceStats(Observation, frozen=True, kw_only=True, tag="source.stats"):
+    """How the source fares, every 2 s. Counts are since the source came up; `lag_s` is decoder lag now."""
+
+    frames_sent: int
+    frames_dropped: int
+    audio_chunks: int
+    packets_received: int
+    packets_lost: int
+    lag_s: float
+    width_px: int = 0
+    height_px: int = 0
+
+
+class EvidenceStored(Observation, frozen=True, kw_only=True, tag="evidence.stored"):
+    """A still or clip was written to the object store for the alert `alert_id`."""
+
+    alert_id: str
+    name: str
+    media_type: str
+    sha256: str
+    size_bytes: int
+
+
+# Vision.
+
+
+class Face(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One face. Coordinates are fractions of the frame's width and height (0-1, origin top left).
+
+    Eye yaw and pitch are the eye in the head; gaze is eye plus head. `None` is "could not tell" (eyes closed, profile).
+    Openings are ratios: eye height to eye width, inner-lip gap to face height; see `inference/signals/`.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+    yaw_deg: float
+    pitch_deg: float
+    roll_deg: float
+    left_eye_openness: float
+    right_eye_openness: float
+    mouth_opening: float
+    smile: float
+    brow_raise: float
+    eye_yaw_deg: float | None = None
+    eye_pitch_deg: float | None = None
+    gaze_yaw_deg: float | None = None
+    gaze_pitch_deg: float | None = None
+
+
+class Quality(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Could the picture be judged? `brightness` 0-255 mean luma; `sharpness` variance of the Laplacian of the judged
+    region at a fixed size; `occlusion` 0-1 share of the face that seems covered. `problems` names what makes it
+    unfit: dark, bright, blurred, occluded; empty means fit.
+    """
+
+    brightness: float
+    sharpness: float
+    occlusion: float = 0.0
+    problems: tuple[str, ...] = ()
+
+
+class SeenObject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    label: str
+    score: float
+    x: float
+    y: float
+    width: float
+    height: float
+    partial: bool = False
+
+
+class FrameSeen(Observation, frozen=True, kw_only=True, tag="frame.seen"):
+    """One frame was looked at; `source` and `seq` are the frame's own, so a frame counts once however often it is read.
+
+    `person_present` says whether a person is in the picture when no face was found (None: not looked at).
+    `objects` is None where no object detector ran on this frame. `models` maps task to model name,
+    `timings_ms` stage to milliseconds. `received_unix_s` is copied from the frame.
+    """
+
+    faces: tuple[Face, ...]
+    quality: Quality
+    person_present: bool | None = None
+    objects: tuple[SeenObject, ...] | None = None
+    models: dict[str, str] = {}
+    timings_ms: dict[str, float] = {}
+    received_unix_s: float = 0.0
+
+
+class FrameSkipped(Observation, frozen=True, kw_only=True, tag="frame.skipped"):
+    """A frame that could not be read at all (broken JPEG, wrong size): "could not tell"."""
+
+    reason: str
+
+
+# Speech.
+
+
+class SpeechHeard(Observation, frozen=True, kw_only=True, tag="speech.heard"):
+    """Voice activity over `duration_s` of sound that begins at `t_s`, once a second.
+
+    `speech_s` of it is speech, `gap_s` never arrived; `level_dbfs` is the RMS level (0 is full scale),
+    `pause_s` how long the pause has lasted at its end, `clipped` the share of samples at full scale.
+    """
+
+    duration_s: float
+    speech_s: float
+    level_dbfs: float
+    pause_s: float
+    gap_s: float = 0.0
+    clipped: float = 0.0
+    whisper_likelihood: float | None = None
+
+
+class Word(msgspec.Struct, frozen=True, kw_only=True):
+    text: str
+    start_s: float
+    end_s: float
+    probability: float
+
+
+class WordsCommitted(Observation, frozen=True, kw_only=True, tag="words.committed"):
+    """Words two successive hypotheses agreed on; they never change again. `seq` counts commits of the session.
+
+    `utterance` counts utterances; `final` says the utterance is complete. `heard_until_s` is where a successor resumes.
+    """
+
+    utterance: int
+    words: tuple[Word, ...]
+    language: str
+    model: str
+    final: bool
+    heard_until_s: float
+
+
+class FeatureStatus(Observation, frozen=True, kw_only=True, tag="feature.status"):
+    """Whether a feature works for this session: published once by the worker that would provide it."""
+
+    feature: str
+    available: bool
+    reason: str = ""
+    command: str = ""
+
+
+AnyObservation = (
+    SessionCreated
+    | SessionEnded
+    | SessionExpired
+    | SourceStalled
+    | SourceUp
+    | SourceLost
+    | SourceStats
+    | EvidenceStored
+    | FrameSeen
+    | FrameSkipped
+    | SpeechHeard
+    | WordsCommitted
+    | FeatureStatus
+)

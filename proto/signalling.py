@@ -1,0 +1,61 @@
+"""Requests the api makes to an ingest node, and the answers: WHIP carried over NATS."""
+
+from __future__ import annotations
+
+import msgspec
+
+from proto.policy import Analysis
+
+MAX_SDP_BYTES = 128 * 1024
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """SDP offer of a peer for a session. `created_unix_s` is the session's zero of time."""
+
+    session: str
+    sdp: str
+    created_unix_s: float
+    analysis: Analysis
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="answer"):
+    """SDP answer, and who to talk to about this peer from now on. `etag` names the ICE session (RFC 9725, 4.3)."""
+
+    sdp: str
+    node: str
+    peer: str
+    etag: str
+
+
+class Patch(msgspec.Struct, frozen=True, kw_only=True):
+    """Trickle ICE: an `application/trickle-ice-sdpfrag` body (RFC 8840). `etag` is the If-Match header, "" if absent."""
+
+    session: str
+    sdpfrag: str
+    etag: str
+
+
+class Delete(msgspec.Struct, frozen=True, kw_only=True):
+    session: str
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="done"):
+    """The patch or delete was carried out."""
+
+
+class Declined(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="declined"):
+    """Refused with an HTTP status (400, 404, 406, 412, 422, 503) and a sentence for the caller."""
+
+    status: int
+    detail: str
+    retry_after_s: int = 0
+
+
+class Close(msgspec.Struct, frozen=True, kw_only=True):
+    """Broadcast: this session is over."""
+
+    session: str
+
+
+OfferReply = Answer | Declined
+PeerReply = Done | Declined

@@ -1,0 +1,156 @@
+"""A session as people see it: made by the aggregator, read by the api and the pages."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Severity = Literal["info", "low", "medium", "high", "critical"]
+Status = Literal["created", "live", "stalled", "ended", "expired"]
+Level = Literal["low", "medium", "high", "critical"]
+
+
+class LedgerLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One change of the score: `weight` points at `t_s`, halved every `half_life_s`, caused by observation `seq` of the log.
+
+    `why` says it in plain words ("No face for 4.2 s.").
+    """
+
+    seq: int
+    t_s: float
+    rule: str
+    severity: Severity
+    weight: float
+    half_life_s: float
+    why: str
+
+
+class Episode(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch of the timeline. `kind` is a rule's name, `COULD_NOT_TELL`, `SOURCE_LOST`...; open while `end_s` is None."""
+
+    kind: str
+    severity: Severity
+    start_s: float
+    end_s: float | None
+    detail: str = ""
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule fired. `id` is stable across a replay; `message` asks for a look, it does not accuse."""
+
+    id: str
+    session: str
+    rule: str
+    severity: Severity
+    t_s: float
+    seq: int
+    message: str
+
+
+class Feature(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    available: bool
+    reason: str = ""
+    command: str = ""
+
+
+class CouldNotTell(msgspec.Struct, frozen=True, kw_only=True):
+    """Why nothing can be judged right now, and for how long that was so altogether. Never raises the score."""
+
+    active: bool
+    reasons: tuple[str, ...]
+    total_s: float
+
+
+class Measures(msgspec.Struct, frozen=True, kw_only=True):
+    """Figures over the whole session so far; a share is 0-1, None is "not measured"."""
+
+    frames_seen: int = 0
+    frames_skipped: int = 0
+    face_share: float | None = None
+    eyes_off_share: float | None = None
+    blinks_per_min: float | None = None
+    speech_share: float | None = None
+    speech_s: float = 0.0
+    longest_pause_s: float = 0.0
+    words: int = 0
+    words_per_min: float | None = None
+
+
+class SessionView(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is shown of a session. `clock_s` is session time; `score` (0-100) is the decayed ledger at `clock_s`.
+
+    `review_recommended` asks a human to look; nothing here is a decision about a person.
+    """
+
+    session: str
+    seq: int
+    status: Status
+    label: str
+    policy: str
+    policy_hash: str
+    created_unix_s: float
+    clock_s: float
+    score: float
+    level: Level
+    review_recommended: bool
+    could_not_tell: CouldNotTell
+    active: tuple[Episode, ...]
+    ledger: tuple[LedgerLine, ...]
+    timeline: tuple[Episode, ...]
+    alerts: tuple[Alert, ...]
+    features: tuple[Feature, ...]
+    measures: Measures
+    evidence: tuple[str, ...] = ()
+    ledger_dropped: int = 0
+    metadata: dict[str, str] = {}
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """Value of KV `sessions`: the fold's state after log sequence `seq`, its hash, and the view of it, in one put."""
+
+    session: str
+    seq: int
+    state_hash: str
+    view: SessionView
+    state: bytes
+
+
+class Deleted(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="deleted"):
+    """live.<session>: the session was erased."""
+
+    session: str
+
+
+class Changed(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="changed"):
+    """live.<session>: the state after log sequence `seq` (stored before this is sent).
+
+    `view` has only the ledger lines, timeline episodes and alerts that are new or changed since the change before.
+    """
+
+    session: str
+    seq: int
+    view: SessionView
+
+
+class Tentative(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="tentative"):
+    """live.<session>: words that may still change, from `start_s`. Empty text withdraws them."""
+
+    session: str
+    utterance: int
+    start_s: float
+    text: str
+
+
+class Committed(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="committed"):
+    """live.<session>: words that were just committed to the log."""
+
+    session: str
+    utterance: int
+    start_s: float
+    end_s: float
+    text: str
+
+
+Live = Changed | Tentative | Committed | Deleted

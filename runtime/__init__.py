@@ -1,0 +1,1 @@
+"""How a process lives: settings, bus, leases, lifecycle, health, log, metrics, tracing."""
