@@ -173,7 +173,9 @@ class SpeechHeard(Observation, frozen=True, kw_only=True, tag="speech.heard"):
     """Voice activity over `duration_s` of sound that begins at `t_s`, once a second.
 
     `speech_s` of it is speech, `gap_s` never arrived; `level_dbfs` is the RMS level (0 is full scale),
-    `pause_s` how long the pause has lasted at its end, `clipped` the share of samples at full scale.
+    `pause_s` how long the pause has lasted at its end, `clipped` the share of samples at full scale. `seq` is the whole
+    second of session time it lies in. `ended_pause_s` is the longest pause that ended within it (speech came back).
+    A successor re-reads AUDIO from the message `resume_seq` and judges from session second `resume_s` on.
     """
 
     duration_s: float
@@ -183,6 +185,9 @@ class SpeechHeard(Observation, frozen=True, kw_only=True, tag="speech.heard"):
     gap_s: float = 0.0
     clipped: float = 0.0
     whisper_likelihood: float | None = None
+    ended_pause_s: float = 0.0
+    resume_s: float | None = None
+    resume_seq: int = 0
 
 
 class Word(msgspec.Struct, frozen=True, kw_only=True):
@@ -195,7 +200,9 @@ class Word(msgspec.Struct, frozen=True, kw_only=True):
 class WordsCommitted(Observation, frozen=True, kw_only=True, tag="words.committed"):
     """Words two successive hypotheses agreed on; they never change again. `seq` counts commits of the session.
 
-    `utterance` counts utterances; `final` says the utterance is complete. `heard_until_s` is where a successor resumes.
+    `utterance` counts utterances; `final` says the utterance is complete. `heard_until_s` is where a successor resumes:
+    the sound up to there is accounted for. For that it re-reads AUDIO from the message `resume_seq`, detects speech again
+    from `resume_s` on, and decodes with the sound from `window_start_s` as context.
     """
 
     utterance: int
@@ -204,6 +211,9 @@ class WordsCommitted(Observation, frozen=True, kw_only=True, tag="words.committe
     model: str
     final: bool
     heard_until_s: float
+    window_start_s: float | None = None
+    resume_s: float | None = None
+    resume_seq: int = 0
 
 
 class FeatureStatus(Observation, frozen=True, kw_only=True, tag="feature.status"):
