@@ -1,0 +1,81 @@
+"""How a service process lives: read settings, connect, serve, drain on the first signal, leave at once on the second."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import TypeVar
+
+from proto.errors import CandorError
+from runtime.bus import Bus
+from runtime.health import serving
+from runtime.log import configure, get_logger
+from runtime.settings import RuntimeSettings, ServiceSettings
+
+S = TypeVar("S", bound=ServiceSettings)
+Serve = Callable[[S, Bus, asyncio.Event], Awaitable[None]]
+
+CONNECT_S = 30.0
+
+log = get_logger("lifecycle")
+
+
+def run(service: str, settings_class: type[S], serve: Serve[S]) -> int:
+    """Run one service until SIGTERM or Ctrl-C. Returns the exit code: 0 drained, 1 failed, 2 misconfigured.
+
+    Raises:
+        BadSettings: before anything is started.
+    """
+    runtime = RuntimeSettings.load()
+    settings = settings_class.load()
+    configure(service, runtime.log_format, runtime.log_level, show_pii=runtime.log_pii)
+    try:
+        asyncio.run(_live(service, runtime, settings, serve))
+    except CandorError as error:
+        log.error("lifecycle.failed", reason=str(error))
+        return 1
+    except TimeoutError:
+        log.error("lifecycle.drain_timed_out", after_s=runtime.drain_s)
+        return 1
+    return 0
+
+
+async def _live(service: str, runtime: RuntimeSettings, settings: S, serve: Serve[S]) -> None:
+    stop = asyncio.Event()
+    _stop_on_signals(stop)
+    # Started in this order and stopped in reverse: probes outlive the service, so that a draining process can be watched,
+    # and the bus outlives it too, because draining means publishing what is still in hand.
+    async with AsyncExitStack() as stack:
+        bus = await stack.enter_async_context(await Bus.connect(runtime, service, wait_s=CONNECT_S))
+        bus.health.check("nats", lambda: bus.connected)
+        port = await stack.enter_async_context(serving(service, bus.health, runtime.health_host, runtime.health_port))
+        log.info("lifecycle.started", pid=os.getpid(), health=f"http://{runtime.health_host}:{port}/healthz")
+        await _serve_and_drain(serve(settings, bus, stop), stop, runtime.drain_s)
+    log.info("lifecycle.stopped")
+
+
+async def _serve_and_drain(serving_: Awaitable[None], stop: asyncio.Event, drain_s: float) -> None:
+    task = asyncio.ensure_future(serving_)
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        async with asyncio.timeout(drain_s):
+            await task
+    finally:
+        stopping.cancel()
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    def on_signal(number: signal.Signals) -> None:
+        if stop.is_set():
+            log.warning("lifecycle.forced", signal=number.name)
+            os._exit(128 + number)
+        log.info("lifecycle.draining", signal=number.name)
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
