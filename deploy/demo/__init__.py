@@ -1,0 +1,1 @@
+"""The demo candidate: a generated person, a script, and what Candor was expected to see of it."""
