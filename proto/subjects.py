@@ -68,6 +68,11 @@ def log_session(session: str) -> str:
     return f"log.{partition(session)}.{session}.>"
 
 
+def log_kind(kind: str) -> str:
+    """One kind of observation of all sessions."""
+    return f"log.*.*.{kind}"
+
+
 def log_partition(number: int) -> str:
     """All observations of one partition."""
     return f"log.{number}.>"
