@@ -17,7 +17,7 @@ from nats.aio.client import Server as NatsServer
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
 from proto import codec, subjects
-from proto.errors import BadInput, BusUnavailable, CandorError
+from proto.errors import BadInput, BusUnavailable
 from proto.observations import Observation
 from runtime import metrics, tracing
 from runtime.bus import topology
@@ -62,6 +62,8 @@ class Bus:
     def __init__(self, client: Client, settings: RuntimeSettings) -> None:
         self._client = client
         self._js = client.jetstream(timeout=API_TIMEOUT_S)
+        self._refusal: Exception | None = None
+        self._restoring: asyncio.Task[None] | None = None
         self._in_flight = asyncio.Semaphore(APPENDS_IN_FLIGHT)
         self.settings = settings
         self.health = Health()
@@ -73,38 +75,58 @@ class Bus:
         Raises:
             BusUnavailable: no server answered within `wait_s`.
         """
-        client = Client()
-        servers = [url.strip() for url in settings.nats_url.split(",")]
+        bus = cls(Client(), settings)
         try:
             async with asyncio.timeout(wait_s):
-                while True:
-                    try:
-                        await client.connect(servers, **_options(settings, name))
-                        break
-                    except (nats.errors.Error, OSError):
-                        # The first connection is ours to repeat: nats-py only repeats the later ones.
-                        await asyncio.sleep(random.uniform(0.05, 0.2))
-                bus = cls(client, settings)
-                metrics.BUS_CONNECTED.set(1)
-                while True:
-                    try:
-                        await topology.ensure(bus._js, settings)
-                        return bus
-                    except (NoStreamResponseError, nats.errors.TimeoutError, nats.errors.NoRespondersError, APIError) as error:
-                        # A cluster that is still electing its leader; a real refusal stays until the deadline and is told.
-                        refusal = error
-                        await asyncio.sleep(0.1)
+                await bus._connect(name)
+                await bus._ensure_topology()
         except TimeoutError as error:
-            reason = f": {refusal}" if "refusal" in locals() else ""
-            await client.close()
-            raise BusUnavailable(f"no NATS server with JetStream at {settings.nats_url} within {wait_s:g} s{reason}") from error
+            await bus.close()
+            reason = bus._refusal or "no answer"
+            raise BusUnavailable(
+                f"no NATS server with JetStream at {settings.nats_url} within {wait_s:g} s: {reason}"
+            ) from error
+        except asyncio.CancelledError:
+            await bus.close()
+            raise
+        metrics.BUS_CONNECTED.set(1)
+        return bus
+
+    async def _connect(self, name: str) -> None:
+        servers = [url.strip() for url in self.settings.nats_url.split(",")]
+        while True:
+            try:
+                await self._client.connect(servers, **self._options(name))
+                return
+            except (nats.errors.Error, OSError) as error:
+                # The first connection is ours to repeat: nats-py only repeats the later ones.
+                self._refusal = error
+                await asyncio.sleep(random.uniform(0.05, 0.2))
+
+    async def _ensure_topology(self) -> None:
+        while True:
+            try:
+                await topology.ensure(self._js, self.settings)
+                return
+            except (nats.errors.Error, NoStreamResponseError, APIError) as error:
+                # A cluster that is still electing its leader; a real refusal stays until the deadline and is told.
+                self._refusal = error
+                await asyncio.sleep(random.uniform(0.05, 0.2))
 
     @property
     def connected(self) -> bool:
         return bool(self._client.is_connected)
 
+    @property
+    def reconnects(self) -> int:
+        """How often the connection was made again: what core subscriptions missed meanwhile is lost."""
+        return int(self._client.stats["reconnects"])
+
     async def close(self) -> None:
         """Send what is waiting, then hang up."""
+        if self._restoring is not None:
+            self._restoring.cancel()
+            await asyncio.gather(self._restoring, return_exceptions=True)
         if self._client.is_connected:
             try:
                 await self._client.flush(timeout=2)
@@ -119,6 +141,41 @@ class Bus:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    def _options(self, name: str) -> dict[str, Any]:
+        async def on_error(error: Exception) -> None:
+            if isinstance(error, nats.errors.SlowConsumerError):
+                metrics.WATCHER_DROPPED.labels(error.subject).inc()
+            elif not isinstance(error, OSError | nats.errors.Error):
+                log.error("bus.error", error=repr(error))
+
+        async def on_disconnect() -> None:
+            metrics.BUS_CONNECTED.set(0)
+            if not self._client.is_closed:
+                log.warning("bus.disconnected")
+
+        async def on_reconnect() -> None:
+            metrics.BUS_CONNECTED.set(1)
+            metrics.BUS_RECONNECTS.inc()
+            log.info("bus.reconnected")
+            # A server that was restarted has lost its memory streams, with their consumers.
+            self._restoring = asyncio.create_task(self._ensure_topology(), name="topology")
+
+        options: dict[str, Any] = {
+            "name": name,
+            "max_reconnect_attempts": -1,
+            "reconnect_to_server_handler": _jitter,
+            "connect_timeout": 2,
+            "ping_interval": 5,
+            "max_outstanding_pings": 2,
+            "pending_size": PENDING_BYTES,
+            "error_cb": on_error,
+            "disconnected_cb": on_disconnect,
+            "reconnected_cb": on_reconnect,
+        }
+        if self.settings.nats_credentials:
+            options["user_credentials"] = str(self.settings.nats_credentials)
+        return options
 
     # Sending.
 
@@ -291,40 +348,6 @@ class Bus:
     async def objects(self, name: str) -> Objects:
         """An object store of the topology."""
         return await open_objects(self._js, name)
-
-
-def _options(settings: RuntimeSettings, name: str) -> dict[str, Any]:
-    async def on_error(error: Exception) -> None:
-        if isinstance(error, nats.errors.SlowConsumerError):
-            metrics.WATCHER_DROPPED.labels(error.subject).inc()
-        elif not isinstance(error, OSError | nats.errors.Error | CandorError):
-            log.error("bus.error", error=repr(error))
-
-    async def on_disconnect() -> None:
-        metrics.BUS_CONNECTED.set(0)
-        log.warning("bus.disconnected")
-
-    async def on_reconnect() -> None:
-        metrics.BUS_CONNECTED.set(1)
-        metrics.BUS_RECONNECTS.inc()
-        log.info("bus.reconnected")
-
-    options: dict[str, Any] = {
-        "name": name,
-        "max_reconnect_attempts": -1,
-        "reconnect_to_server_handler": _jitter,
-        "connect_timeout": 2,
-        "ping_interval": 5,
-        "max_outstanding_pings": 2,
-        "pending_size": PENDING_BYTES,
-        "error_cb": on_error,
-        "disconnected_cb": on_disconnect,
-        "reconnected_cb": on_reconnect,
-        "allow_reconnect": True,
-    }
-    if settings.nats_credentials:
-        options["user_credentials"] = str(settings.nats_credentials)
-    return options
 
 
 def _jitter(servers: list[NatsServer], _info: dict[str, Any]) -> tuple[NatsServer | None, float]:

@@ -186,6 +186,6 @@ async def ensure(js: JetStreamContext, settings: RuntimeSettings) -> None:
             # It exists with other limits; what it holds matters more than its limits.
             await js.key_value(bucket.bucket)
     try:
-        await js.create_object_store(config=objects(settings))
+        await js.create_object_store(subjects.OBJECTS_EVIDENCE, config=objects(settings))
     except BadRequestError:
         await js.object_store(subjects.OBJECTS_EVIDENCE)
