@@ -1,1 +1,3 @@
-"""What two processes must agree on: messages, subjects, codec, policy, errors. Pure: no clock, no socket, no environment."""
+"""What two processes must agree on: messages, subjects, codec, policy, errors. Pure: no clock, no socket, no
+environment.
+"""

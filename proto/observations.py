@@ -1,9 +1,10 @@
 """What was seen or heard, with no opinion: the messages of the log.
 
 Every observation carries the session, the source that made it, `seq` (counts within source and kind, so that the
-message id `session:source:seq:kind` is stable across a retry) and `t_s` (session seconds). Optional fields may be added;
-nothing is ever removed or changes its meaning. Angles follow the candidate as the camera sees them: yaw is positive
-towards the image's right, pitch positive upwards, roll positive clockwise, all in degrees and 0 when facing the camera.
+message id `session:source:seq:kind` is stable across a retry) and `t_s` (session seconds). Optional fields may be
+added; nothing is ever removed or changes its meaning. Angles follow the candidate as the camera sees them: yaw is
+positive towards the image's right, pitch positive upwards, roll positive clockwise, all in degrees and 0 when facing
+the camera.
 """
 
 from __future__ import annotations
@@ -65,7 +66,9 @@ class SourceUp(Observation, frozen=True, kw_only=True, tag="source.up"):
 
 
 class SourceLost(Observation, frozen=True, kw_only=True, tag="source.lost"):
-    """`reason` is closed (the peer said goodbye), failed (ICE or DTLS gave up), behind (cut: cannot keep up), drained."""
+    """`reason` is closed (the peer said goodbye), failed (ICE or DTLS gave up), behind (cut: cannot keep up),
+    drained.
+    """
 
     reason: str
 
@@ -201,8 +204,8 @@ class WordsCommitted(Observation, frozen=True, kw_only=True, tag="words.committe
     """Words two successive hypotheses agreed on; they never change again. `seq` counts commits of the session.
 
     `utterance` counts utterances; `final` says the utterance is complete. `heard_until_s` is where a successor resumes:
-    the sound up to there is accounted for. For that it re-reads AUDIO from the message `resume_seq`, detects speech again
-    from `resume_s` on, and decodes with the sound from `window_start_s` as context.
+    the sound up to there is accounted for. For that it re-reads AUDIO from the message `resume_seq`, detects speech
+    again from `resume_s` on, and decodes with the sound from `window_start_s` as context.
     """
 
     utterance: int

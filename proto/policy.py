@@ -31,9 +31,10 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One rule: its condition must hold for `hold_s` to fire, be gone for `release_s` to end, and `cooldown_s` must pass
-    between two firings. `weight` points decay by half every `half_life_s` (None: the policy's). `enter` and `exit` are the
-    thresholds of conditions that have one, in the condition's own unit; `exit` easier than `enter` is the hysteresis.
+    """One rule: its condition must hold for `hold_s` to fire, be gone for `release_s` to end, and `cooldown_s` must
+    pass between two firings. `weight` points decay by half every `half_life_s` (None: the policy's). `enter` and
+    `exit` are the thresholds of conditions that have one, in the condition's own unit; `exit` easier than `enter` is
+    the hysteresis.
     """
 
     severity: Severity
@@ -50,7 +51,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`half_life_s` of a ledger line; `review_at` is the score that asks for a human; levels are lower bounds of the score."""
+    """`half_life_s` of a ledger line; `review_at` is the score that asks for a human; levels are lower bounds of the
+    score.
+    """
 
     name: str
     description: str = ""

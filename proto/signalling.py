@@ -28,7 +28,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="a
 
 
 class Patch(msgspec.Struct, frozen=True, kw_only=True):
-    """Trickle ICE: an `application/trickle-ice-sdpfrag` body (RFC 8840). `etag` is the If-Match header, "" if absent."""
+    """Trickle ICE: an `application/trickle-ice-sdpfrag` body (RFC 8840). `etag` is If-Match, "" if absent."""
 
     session: str
     sdpfrag: str

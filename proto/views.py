@@ -12,7 +12,8 @@ Level = Literal["low", "medium", "high", "critical"]
 
 
 class LedgerLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One change of the score: `weight` points at `t_s`, halved every `half_life_s`, caused by observation `seq` of the log.
+    """One change of the score: `weight` points at `t_s`, halved every `half_life_s`, caused by observation `seq` of
+    the log.
 
     `why` says it in plain words ("No face for 4.2 s.").
     """
@@ -27,7 +28,9 @@ class LedgerLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Episode(msgspec.Struct, frozen=True, kw_only=True):
-    """A stretch of the timeline. `kind` is a rule's name, `COULD_NOT_TELL`, `SOURCE_LOST`...; open while `end_s` is None."""
+    """A stretch of the timeline. `kind` is a rule's name, `COULD_NOT_TELL`, `SOURCE_LOST`...; open while `end_s` is
+    None.
+    """
 
     kind: str
     severity: Severity

@@ -106,7 +106,9 @@ async def serving(service: str, health: Health, host: str, port: int) -> AsyncIt
         Unavailable: the port is taken.
     """
     sock = listen(host, port)
-    server = QuietServer(uvicorn.Config(_app(service, health), log_config=None, access_log=False, lifespan="off", ws="none"))
+    server = QuietServer(
+        uvicorn.Config(_app(service, health), log_config=None, access_log=False, lifespan="off", ws="none")
+    )
     task = asyncio.create_task(server.serve(sockets=[sock]), name="health")
     try:
         yield sock.getsockname()[1]

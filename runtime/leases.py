@@ -1,7 +1,7 @@
 """Who owns what, for at most five seconds at a time: keys in a bucket whose values expire.
 
-A lease is held as long as its renewals arrive in time by the holder's own monotonic clock; a holder that cannot renew stops
-believing in it before the bucket lets somebody else in.
+A lease is held as long as its renewals arrive in time by the holder's own monotonic clock; a holder that cannot renew
+stops believing in it before the bucket lets somebody else in.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a service process lives: read settings, connect, serve, drain on the first signal, leave at once on the second."""
+"""How a service process lives: read settings, connect, serve, drain on the first signal, leave at once on the next."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def run(service: str, settings_class: type[S], serve: Serve[S]) -> int:
 async def _live(service: str, runtime: RuntimeSettings, settings: S, serve: Serve[S]) -> None:
     stop = asyncio.Event()
     _stop_on_signals(stop)
-    # Started in this order and stopped in reverse: probes outlive the service, so that a draining process can be watched,
-    # and the bus outlives it too, because draining means publishing what is still in hand.
+    # Started in this order and stopped in reverse: probes outlive the service, so that a draining process can be
+    # watched, and the bus outlives it too, because draining means publishing what is still in hand.
     async with AsyncExitStack() as stack:
         bus = await stack.enter_async_context(await Bus.connect(runtime, service, wait_s=CONNECT_S))
         bus.health.check("nats", lambda: bus.connected)

@@ -1,7 +1,7 @@
 """Logs: an event name, then key=value. JSON for machines, colours for a terminal.
 
-Personal data (names, transcript text, addresses) may only stand under keys that begin with `pii_`, and those are cut out
-unless an operator asks for them; session ids are not personal data.
+Personal data (names, transcript text, addresses) may only stand under keys that begin with `pii_`, and those are cut
+out unless an operator asks for them; session ids are not personal data.
 """
 
 from __future__ import annotations

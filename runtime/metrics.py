@@ -1,4 +1,6 @@
-"""Prometheus metrics that every process has. A room declares its own in `<room>/metrics.py`, named `candor_<room>_...`."""
+"""Prometheus metrics that every process has. A room declares its own in `<room>/metrics.py`, named
+`candor_<room>_...`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ BUS_DROPPED = Counter("candor_bus_dropped", "Messages not sent, by reason", ["re
 BUS_RECONNECTS = Counter("candor_bus_reconnects", "Connections to NATS that were made again")
 BUS_CONNECTED = Gauge("candor_bus_connected", "1 while connected to NATS")
 BUS_RETRIES = Counter("candor_bus_append_retries", "Appends that were tried again")
-BUS_RESETS = Counter("candor_bus_consumer_resets", "Ordered consumers set back to their last acknowledgement", ["consumer"])
+BUS_RESETS = Counter(
+    "candor_bus_consumer_resets", "Ordered consumers set back to their last acknowledgement", ["consumer"]
+)
 WATCHER_DROPPED = Counter("candor_bus_subscription_dropped", "Messages a slow subscription lost", ["subject"])
 DEAD_LETTERS = Counter("candor_dead_letters", "Messages put aside because they cannot be decoded", ["room"])
 LEASES_HELD = Gauge("candor_leases_held", "Leases this process holds")

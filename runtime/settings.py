@@ -1,7 +1,7 @@
 """Settings: one frozen object per service, read once at the entry from the environment and a TOML file.
 
-`CANDOR_<SECTION>_<FIELD>` in the environment wins over `[<section>] <field>` in the file that `CANDOR_CONFIG` names; the
-section `runtime`, which every process has, is `CANDOR_<FIELD>` in the environment.
+`CANDOR_<SECTION>_<FIELD>` in the environment wins over `[<section>] <field>` in the file that `CANDOR_CONFIG` names;
+the section `runtime`, which every process has, is `CANDOR_<FIELD>` in the environment.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ class ServiceSettings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic passes it by name
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic passes it by name
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, _TomlSection(settings_cls)
 

@@ -1,7 +1,7 @@
 """W3C trace context (https://www.w3.org/TR/trace-context/) carried through the pipe in message headers.
 
-A trace begins where something enters Candor (an HTTP request, a sampled frame) and follows it through every service, so that
-one identifier finds all log lines of one frame.
+A trace begins where something enters Candor (an HTTP request, a sampled frame) and follows it through every service,
+so that one identifier finds all log lines of one frame.
 """
 
 from __future__ import annotations

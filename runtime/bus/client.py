@@ -201,7 +201,8 @@ class Bus:
     async def append(self, subject: str, message: msgspec.Struct, message_id: str, timeout_s: float = 10.0) -> int:
         """Store in the subject's stream and wait for the acknowledgement, trying again until the deadline.
 
-        The message id makes trying again harmless. Returns the stream sequence (of the first copy, if this was a second).
+        The message id makes trying again harmless. Returns the stream sequence (of the first copy, if this was a
+        second).
 
         Raises:
             BadInput: larger than MAX_MESSAGE_BYTES.
@@ -216,7 +217,9 @@ class Bus:
             async with asyncio.timeout(timeout_s), self._in_flight:
                 while True:
                     try:
-                        ack = await self._js.publish(subject, data, timeout=min(APPEND_TRY_S, timeout_s), headers=headers)
+                        ack = await self._js.publish(
+                            subject, data, timeout=min(APPEND_TRY_S, timeout_s), headers=headers
+                        )
                         return int(ack.seq)
                     except (nats.errors.Error, APIError, NoStreamResponseError) as error:
                         reason = error or type(error).__name__
@@ -251,7 +254,9 @@ class Bus:
     async def dead_letter(self, room: str, delivery: Delivery, error: Exception) -> None:
         """Put a message that cannot be decoded aside with its bytes, count it, and never see it again."""
         metrics.DEAD_LETTERS.labels(room).inc()
-        log.warning("bus.dead_letter", for_room=room, subject=delivery.subject, seq=delivery.seq, error=type(error).__name__)
+        log.warning(
+            "bus.dead_letter", for_room=room, subject=delivery.subject, seq=delivery.seq, error=type(error).__name__
+        )
         headers = {"Candor-Subject": delivery.subject, "Candor-Error": _header_text(error)}
         try:
             await self._js.publish(subjects.dead(room), delivery.data, timeout=APPEND_TRY_S, headers=headers)
@@ -316,7 +321,7 @@ class Bus:
     async def info(self, stream: str, subject: str = "") -> StreamState:
         """Counts of a stream; with a subject filter also the messages per subject."""
         try:
-            info = await self._js.stream_info(stream, subjects_filter=subject or None)  # type: ignore[arg-type]
+            info = await self._js.stream_info(stream, subjects_filter=subject or None)
         except (nats.errors.Error, APIError) as error:
             raise BusUnavailable(f"{stream}: {error}") from error
         state = info.state

@@ -20,7 +20,8 @@ class Delivery:
     """One message. `seq` is its stream sequence (0 outside a stream), `delivered` 1 the first time it is handed out,
     `unix_s` when the server stored it (0.0 outside a stream), `place` its position in the consumer's own count.
 
-    An acknowledgement that cannot be sent raises BusUnavailable: the message will come again, which every reader allows for.
+    An acknowledgement that cannot be sent raises BusUnavailable: the message will come again, which every reader
+    allows for.
     """
 
     subject: str

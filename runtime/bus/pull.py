@@ -1,9 +1,9 @@
 """Pulling from JetStream: durable consumers that are shared or ordered, and ephemeral ones that follow or read.
 
 nats-py's own `fetch` lingers for a full batch; these hand over what is there now, because a frame that waits is a frame
-that is late. A request without waiting ends with `404 No Messages`, one with `expires` with `408`, so that no reply is left
-over; whatever else happens (lost connection, deleted consumer, cancelled task) throws the inbox away, and what was on its way
-is delivered again.
+that is late. A request without waiting ends with `404 No Messages`, one with `expires` with `408`, so that no reply is
+left over; whatever else happens (lost connection, deleted consumer, cancelled task) throws the inbox away, and what
+was on its way is delivered again.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ class _Inbox:
         done = False
         try:
             await self._open()
-            request = {"batch": batch, "expires": int(expires_s * 1e9)} if expires_s else {"batch": batch, "no_wait": True}
+            request = (
+                {"batch": batch, "expires": int(expires_s * 1e9)} if expires_s else {"batch": batch, "no_wait": True}
+            )
             await self._client.publish(self._next, json.dumps(request).encode(), self._subject)
             deliveries: list[Delivery] = []
             async with asyncio.timeout(expires_s + REPLY_TIMEOUT_S):
@@ -80,8 +82,9 @@ class _Inbox:
 
 
 class Consumer:
-    """A declared durable consumer. `ordered`: this process is its only reader (it holds a lease) and needs every message in
-    stream order, so the consumer is set back to its last acknowledgement at the start and after any break in the sequence.
+    """A declared durable consumer. `ordered`: this process is its only reader (it holds a lease) and needs every
+    message in stream order, so the consumer is set back to its last acknowledgement at the start and after any break
+    in the sequence.
     """
 
     def __init__(self, client: Client, js: JetStreamContext, stream: str, durable: str, *, ordered: bool) -> None:
@@ -95,7 +98,8 @@ class Consumer:
         self._maybe_more = True
 
     async def fetch(self, limit: int, wait_s: float) -> list[Delivery]:
-        """All that is there now, at most `limit`; waits up to `wait_s` for the first. [] if none, or while NATS is away.
+        """All that is there now, at most `limit`; waits up to `wait_s` for the first. [] if none, or while NATS is
+        away.
 
         Ordered consumers may deliver again what was fetched but not yet acknowledged, never out of order.
         """

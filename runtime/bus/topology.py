@@ -1,7 +1,7 @@
 """Every stream, consumer and bucket, in one table; created at start-up by whichever process comes first.
 
-Consumers are created here too, before anybody reads: an autoscaler that asks for a consumer which does not exist scales to
-its maximum.
+Consumers are created here too, before anybody reads: an autoscaler that asks for a consumer which does not exist
+scales to its maximum.
 """
 
 from __future__ import annotations

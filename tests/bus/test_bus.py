@@ -216,7 +216,9 @@ async def test_purge_and_delete_message(bus):
 
 
 async def test_dead_letter_keeps_the_bytes(bus):
-    await bus.append(subjects.log("s", "frame.seen"), FrameSkipped(session="s", source="x", seq=1, t_s=0, reason="r"), "a")
+    await bus.append(
+        subjects.log("s", "frame.seen"), FrameSkipped(session="s", source="x", seq=1, t_s=0, reason="r"), "a"
+    )
     consumer = await bus.consumer(subjects.LOG, subjects.fold_consumer(subjects.partition("s")))
     (delivery,) = await consumer.fetch(1, 1.0)
     await bus.dead_letter("aggregator", delivery, BadMessage("line\nbreak", delivery.data))

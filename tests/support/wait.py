@@ -22,5 +22,7 @@ async def eventually(condition: Callable[[], T | Awaitable[T]], timeout_s: float
         if value:
             return value
         if loop.time() > deadline:
-            raise AssertionError(f"{what or inspect.getsource(condition).strip()} not within {timeout_s} s; last: {value!r}")
+            raise AssertionError(
+                f"{what or inspect.getsource(condition).strip()} not within {timeout_s} s; last: {value!r}"
+            )
         await asyncio.sleep(0.005)
