@@ -1,0 +1,65 @@
+/** Plain, fair words for what the log names in capitals. A rule describes what was seen; it accuses nobody. */
+
+const RULES = {
+  PHONE_DETECTED: "Phone in view",
+  PHONE_PARTIAL_DETECTED: "Part of a phone in view",
+  MULTIPLE_FACES: "More than one face",
+  EYES_OFF_SCREEN: "Eyes off the screen",
+  LOOKING_AWAY: "Head turned away",
+  NO_FACE: "No face in view",
+  SUSPICIOUS_OBJECT: "Object worth a look",
+  WHISPERING: "Whispering",
+  READING_PATTERN: "Eyes move as in reading",
+  STRESS_HIGH: "Signs of stress",
+  SECOND_VOICE: "A second voice",
+  IDENTITY_MISMATCH: "Face differs from reference",
+  SOURCE_LOST: "Connection lost",
+  COULD_NOT_TELL: "Could not tell",
+};
+
+const STATUSES = {
+  created: ["Waiting", "The candidate has not joined yet."],
+  live: ["Live", "Picture or sound is arriving."],
+  stalled: ["Interrupted", "The connection was lost; the candidate may come back."],
+  ended: ["Ended", "The session was ended."],
+  expired: ["Expired", "Nothing arrived for so long that the session was closed."],
+};
+
+const REASONS = {
+  dark: "the picture is too dark",
+  bright: "the picture is too bright",
+  blurred: "the picture is blurred",
+  occluded: "the face is covered",
+  no_video: "no picture arrives",
+  lost_packets: "the network loses packets",
+  packet_loss: "the network loses packets",
+  lagging: "the analysis is behind",
+  lag: "the analysis is behind",
+  stalled: "the connection is interrupted",
+  source_lost: "the connection is interrupted",
+  skipped: "frames could not be read",
+};
+
+export const LEVELS = { low: "Low", medium: "Medium", high: "High", critical: "Critical" };
+export const SEVERITIES = { info: "Info", ...LEVELS };
+const RANK = { info: 0, low: 1, medium: 2, high: 3, critical: 4 };
+
+/** `SOME_NEW_RULE` -> `Some new rule`: what a page says of a name it has never met. */
+export function sentence(name) {
+  const words = String(name).replaceAll(/[_.-]+/g, " ").trim().toLowerCase();
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+export const rule = (name) => RULES[name] ?? sentence(name);
+export const level = (name) => LEVELS[name] ?? sentence(name);
+export const severity = (name) => SEVERITIES[name] ?? sentence(name);
+export const status = (name) => STATUSES[name]?.[0] ?? sentence(name);
+export const statusDetail = (name) => STATUSES[name]?.[1] ?? "";
+export const rank = (severityOrLevel) => RANK[severityOrLevel] ?? 0;
+export const isOver = (statusName) => statusName === "ended" || statusName === "expired";
+
+/** Why nothing can be judged, as one clause: "the picture is too dark and the face is covered". */
+export function reasons(names) {
+  const clauses = names.map((name) => REASONS[name] ?? sentence(name).toLowerCase());
+  return clauses.length > 1 ? `${clauses.slice(0, -1).join(", ")} and ${clauses.at(-1)}` : (clauses[0] ?? "");
+}
