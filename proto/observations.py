@@ -9,14 +9,24 @@ the camera.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+
+MAX_SESSION_S = 1e7
+"""About 115 days: a time beyond it is a broken clock, not an interview."""
+
+SessionId = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
+SessionSeconds = Annotated[float, msgspec.Meta(ge=0, le=MAX_SESSION_S)]
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
-    session: str
-    source: str
-    seq: int
-    t_s: float
+    """What all have in common. Limits are checked where bytes are decoded."""
+
+    session: SessionId
+    source: Annotated[str, msgspec.Meta(max_length=128)]
+    seq: Annotated[int, msgspec.Meta(ge=0)]
+    t_s: SessionSeconds
 
     @property
     def kind(self) -> str:

@@ -1,0 +1,58 @@
+"""Settings: environment over file over default, and errors that name the variable."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import Field, ValidationError
+
+from proto.errors import BadSettings
+from runtime.settings import RuntimeSettings, ServiceSettings
+
+
+class Settings(ServiceSettings, section="example"):
+    limit: int = Field(3, ge=1, description="x")
+    name: str = Field("a", description="x")
+
+
+def test_environment_wins_over_file_and_file_over_default(monkeypatch, tmp_path):
+    path = tmp_path / "candor.toml"
+    path.write_text('[example]\nlimit = 5\nname = "file"\n[runtime]\nnats_url = "nats://elsewhere:1"\n')
+    monkeypatch.setenv("CANDOR_CONFIG", str(path))
+    monkeypatch.setenv("CANDOR_EXAMPLE_LIMIT", "7")
+    settings = Settings.load()
+    assert (settings.limit, settings.name) == (7, "file")
+    assert RuntimeSettings.load().nats_url == "nats://elsewhere:1"
+
+
+def test_a_bad_value_names_variable_and_limit(monkeypatch):
+    monkeypatch.setenv("CANDOR_EXAMPLE_LIMIT", "0")
+    with pytest.raises(BadSettings, match=r"CANDOR_EXAMPLE_LIMIT.*greater than or equal to 1"):
+        Settings.load()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[example]\nlimt = 5\n", "limt: is not a setting"),
+        ("[example\n", "is not TOML"),
+        ("example = 3\n", "must be a table"),
+        ('[example]\nlimit = "many"\n', "CANDOR_EXAMPLE_LIMIT"),
+    ],
+)
+def test_a_bad_file_says_what_is_wrong(monkeypatch, tmp_path, content, message):
+    path = tmp_path / "candor.toml"
+    path.write_text(content)
+    monkeypatch.setenv("CANDOR_CONFIG", str(path))
+    with pytest.raises(BadSettings, match=message):
+        Settings.load()
+
+
+def test_a_missing_file_is_an_error_not_a_default(monkeypatch, tmp_path):
+    monkeypatch.setenv("CANDOR_CONFIG", str(tmp_path / "nowhere.toml"))
+    with pytest.raises(BadSettings, match=r"nowhere\.toml"):
+        Settings.load()
+
+
+def test_settings_are_frozen():
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings.load().limit = 4  # type: ignore[misc]
