@@ -1,4 +1,4 @@
-"""The README's table of settings, made from the settings classes: `python -m tests.support.settings_table` writes it."""
+"""The README's table of settings, made from the settings classes: `python -m tests.support.settings_table`."""
 
 from __future__ import annotations
 
