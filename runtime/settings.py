@@ -99,7 +99,7 @@ class RuntimeSettings(ServiceSettings, section="runtime"):
     nats_credentials: Path | None = Field(None, description="NATS credentials file (JWT and NKEY seed).")
     nats_replicas: int = Field(1, ge=1, le=5, description="Copies of each stream: 3 in a cluster.")
     log_retention_days: float = Field(30.0, gt=0, description="How long observations and snapshots are kept.")
-    log_max_gib: float = Field(8.0, gt=0, description="Size of the observation log at which the oldest go.")
+    log_max_gib: float = Field(4.0, gt=0, description="Size of the observation log at which the oldest go.")
     log_format: LogFormat = Field("auto", description="console, json, or auto: console on a terminal.")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged.")
     log_pii: bool = Field(False, description="Leave personal data in log lines (for debugging on test data only).")

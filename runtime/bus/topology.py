@@ -25,6 +25,7 @@ from proto import subjects
 from runtime.settings import RuntimeSettings
 
 GIB = 1 << 30
+# A server sets the limits aside when a stream is made: together they must fit a laptop's 16 GiB.
 LEASE_TTL_S = 5.0
 ACK_WAIT_VISION_S = 5.0
 ACK_WAIT_FOLD_S = 30.0
@@ -50,7 +51,7 @@ def streams(settings: RuntimeSettings) -> tuple[Stream, ...]:
                 max_msgs_per_subject=1,
                 discard=DiscardPolicy.OLD,
                 max_age=2.0,
-                max_bytes=GIB // 2,
+                max_bytes=GIB // 4,
                 duplicate_window=2.0,
             ),
             (
@@ -82,7 +83,7 @@ def streams(settings: RuntimeSettings) -> tuple[Stream, ...]:
                 storage=StorageType.FILE,
                 retention=RetentionPolicy.LIMITS,
                 max_age=15 * 60.0,
-                max_bytes=4 * GIB,
+                max_bytes=2 * GIB,
             ),
         ),
         Stream(
@@ -115,7 +116,7 @@ def streams(settings: RuntimeSettings) -> tuple[Stream, ...]:
                 subjects=["alerts.*"],
                 storage=StorageType.FILE,
                 max_age=keep_s,
-                max_bytes=GIB,
+                max_bytes=GIB // 4,
                 duplicate_window=120.0,
             ),
         ),
@@ -142,7 +143,7 @@ def buckets(settings: RuntimeSettings) -> tuple[KeyValueConfig, ...]:
             ttl=settings.log_retention_days * 86_400,
             storage=StorageType.FILE,
             replicas=settings.nats_replicas,
-            max_bytes=2 * GIB,
+            max_bytes=GIB,
         ),
         KeyValueConfig(
             bucket=subjects.KV_LEASES,
