@@ -81,10 +81,27 @@ class Measures(msgspec.Struct, frozen=True, kw_only=True):
     words_per_min: float | None = None
 
 
+class Watch(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one rule of the policy: `watched`, `off` (the policy says so) or `not_measured`, with the reason.
+
+    `fired` counts its ledger lines. A rule that was not measured did not fire because nothing looked, not because
+    nothing was there.
+    """
+
+    rule: str
+    severity: Severity
+    weight: float
+    state: Literal["watched", "off", "not_measured"]
+    reason: str = ""
+    fired: int = 0
+
+
 class SessionView(msgspec.Struct, frozen=True, kw_only=True):
     """All that is shown of a session. `clock_s` is session time; `score` (0-100) is the decayed ledger at `clock_s`.
 
-    `review_recommended` asks a human to look; nothing here is a decision about a person.
+    `review_recommended` asks a human to look, and stays once the score has reached the policy's `review_at` (at
+    `review_s`); nothing here is a decision about a person. `peak_score` is the highest the score ever was. The
+    `..._dropped` counts say how many old entries were let go, `rejected` how many observations could not be true.
     """
 
     session: str
@@ -108,6 +125,13 @@ class SessionView(msgspec.Struct, frozen=True, kw_only=True):
     evidence: tuple[str, ...] = ()
     ledger_dropped: int = 0
     metadata: dict[str, str] = {}
+    peak_score: float = 0.0
+    review_s: float | None = None
+    end_reason: str = ""
+    rules: tuple[Watch, ...] = ()
+    timeline_dropped: int = 0
+    alerts_dropped: int = 0
+    rejected: int = 0
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
