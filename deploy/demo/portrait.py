@@ -1,4 +1,4 @@
-"""The demo candidate's raw material: a public-domain portrait cut out of its background, and an empty room to put it in."""
+"""The demo candidate's raw material: a public-domain portrait, cut out, and an empty room to put it in."""
 
 from __future__ import annotations
 
@@ -26,22 +26,44 @@ AXIS_X = 226.0
 """What the head turns about."""
 OUTLINE = (
     (16, 225, 235), (30, 192, 272), (45, 168, 287), (60, 157, 295), (75, 153, 299), (90, 154, 301), (105, 158, 297),
-    (115, 167, 290), (122, 172, 283), (130, 178, 278), (136, 181, 268), (145, 183, 265), (155, 185, 260), (165, 186, 257),
-    (178, 187, 255), (190, 190, 253),
+    (115, 167, 290), (122, 172, 283), (130, 178, 278), (136, 181, 268), (145, 183, 265), (155, 185, 260),
+    (165, 186, 257), (178, 187, 255), (190, 190, 253),
 )  # fmt: skip
 """The head from the hair to the collar: y, its left edge, its right edge."""
 NECK_Y = (168.0, 192.0)
 """From here the neck follows the head less and less; from there not at all."""
 
 # Hints for finding the person: outlines that surely and maybe hold it. The edge itself is found by GrabCut.
-_MAYBE = [[10, 360], [25, 270], [85, 190], [110, 160], [130, 140], [300, 140], [315, 225], [350, 255], [372, 300], [372, 360]]
-_SURE = [[45, 360], [60, 270], [110, 205], [130, 172], [180, 165], [258, 172], [300, 225], [335, 262], [350, 300], [350, 360]]
+_MAYBE = [
+    [10, 360],
+    [25, 270],
+    [85, 190],
+    [110, 160],
+    [130, 140],
+    [300, 140],
+    [315, 225],
+    [350, 255],
+    [372, 300],
+    [372, 360],
+]
+_SURE = [
+    [45, 360],
+    [60, 270],
+    [110, 205],
+    [130, 172],
+    [180, 165],
+    [258, 172],
+    [300, 225],
+    [335, 262],
+    [350, 300],
+    [350, 360],
+]
 
 
 @dataclass(frozen=True)
 class Portrait:
-    """`person` is the cut-out (height, width, 4) in BGR and opacity, ZOOM times the portrait's size, colours multiplied by
-    opacity; `room` (480, 640, 3) is the empty picture behind it.
+    """`person` is the cut-out (height, width, 4) in BGR and opacity, ZOOM times the portrait's size, its colours
+    multiplied by opacity; `room` (480, 640, 3) is the empty picture behind it.
     """
 
     person: Pixels
@@ -55,10 +77,10 @@ def load(width_px: int = 640, height_px: int = 480) -> Portrait:
         FeatureMissing: scikit-image is not installed.
     """
     try:
-        from skimage import data
+        from skimage import data  # noqa: PLC0415 - in the extra `demo`
     except ImportError as error:
         raise FeatureMissing("demo candidate", "scikit-image is not installed", "uv sync --extra demo") from error
-    picture = np.ascontiguousarray(data.astronaut()[:ROWS, :, ::-1])
+    picture = np.ascontiguousarray(data.astronaut()[:ROWS, :, ::-1])  # type: ignore[no-untyped-call]
     opacity = _opacity(picture)
     return Portrait(person=_cut(picture, opacity), room=_room(picture, opacity, width_px, height_px))
 
@@ -76,15 +98,15 @@ def recoloured(person: Pixels) -> Pixels:
 
 def _opacity(picture: Pixels) -> Floats:
     """Which pixels are the person, 0-1, with a soft edge."""
-    mask = np.full(picture.shape[:2], cv2.GC_BGD, np.uint8)
-    cv2.ellipse(mask, (228, 85), (92, 95), 0, 0, 360, cv2.GC_PR_BGD, -1)
-    cv2.fillPoly(mask, [np.array(_MAYBE, np.int32)], cv2.GC_PR_FGD)
-    cv2.ellipse(mask, (228, 75), (66, 56), 0, 0, 360, cv2.GC_PR_FGD, -1)
-    cv2.ellipse(mask, (226, 110), (44, 62), 0, 0, 360, cv2.GC_FGD, -1)
-    cv2.ellipse(mask, (226, 50), (45, 25), 0, 0, 360, cv2.GC_FGD, -1)
-    cv2.fillPoly(mask, [np.array(_SURE, np.int32)], cv2.GC_FGD)
+    mask: Pixels = np.full(picture.shape[:2], cv2.GC_BGD, np.uint8)
+    cv2.ellipse(mask, (228, 85), (92, 95), 0, 0, 360, (cv2.GC_PR_BGD,), -1)
+    cv2.fillPoly(mask, [np.array(_MAYBE, np.int32)], (cv2.GC_PR_FGD,))
+    cv2.ellipse(mask, (228, 75), (66, 56), 0, 0, 360, (cv2.GC_PR_FGD,), -1)
+    cv2.ellipse(mask, (226, 110), (44, 62), 0, 0, 360, (cv2.GC_FGD,), -1)
+    cv2.ellipse(mask, (226, 50), (45, 25), 0, 0, 360, (cv2.GC_FGD,), -1)
+    cv2.fillPoly(mask, [np.array(_SURE, np.int32)], (cv2.GC_FGD,))
     cv2.setRNGSeed(1)
-    cv2.grabCut(picture, mask, None, np.zeros((1, 65)), np.zeros((1, 65)), 4, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(picture, mask, (0, 0, 0, 0), np.zeros((1, 65)), np.zeros((1, 65)), 4, cv2.GC_INIT_WITH_MASK)
     person = ((mask == cv2.GC_FGD) | (mask == cv2.GC_PR_FGD)).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(person)
     largest = 1 + int(np.argmax(stats[1:count, cv2.CC_STAT_AREA]))

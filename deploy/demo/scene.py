@@ -1,4 +1,4 @@
-"""One picture of the demo candidate at any moment: the script's acts as places, looks and light, composed over the room."""
+"""One picture of the demo candidate at any moment: the script's acts as places, looks and light, in a room."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Scene:
             visitor = Figure(x=1.2 - 0.44 * company, scale=0.92, lean_deg=-4.0 * (1 - company), drop=0.04)
             _place(image, self._visitor.turned(look), visitor, mirrored=True)
         light = 1 + 0.01 * math.sin(t_s * 1.7) - (1 - DARKNESS) * dark
-        return cv2.convertScaleAbs(image, alpha=light)
+        return np.asarray(cv2.convertScaleAbs(image, alpha=light), np.uint8)
 
     def _share(self, doing: str, t_s: float) -> float:
         """How much of `doing` is going on, 0-1: acts fade into each other. The act starts when its change starts."""
@@ -95,7 +95,8 @@ def _place(image: Pixels, person: Pixels, figure: Figure, *, mirrored: bool = Fa
     a, b = size * math.cos(turn), size * math.sin(turn)
     to_x, to_y = figure.x * WIDTH_PX, HEIGHT_PX * (1 + figure.drop) + foot * SIZE - HEIGHT_PX
     matrix = np.array(
-        [[flip * a, -b, to_x - flip * a * axis + b * foot], [flip * b, a, to_y - flip * b * axis - a * foot]], np.float64
+        [[flip * a, -b, to_x - flip * a * axis + b * foot], [flip * b, a, to_y - flip * b * axis - a * foot]],
+        np.float64,
     )
     layer = cv2.warpAffine(person, matrix, (WIDTH_PX, HEIGHT_PX), flags=cv2.INTER_LINEAR)
     cover = cv2.cvtColor(255 - layer[..., 3], cv2.COLOR_GRAY2BGR)

@@ -1,4 +1,4 @@
-"""What the demo candidate does and says, and what Candor should make of it: data, in seconds from the start of the stream.
+"""What the demo candidate does and says, and what Candor should make of it, in seconds from the start of the stream.
 
 The words are ones that even a very small speech model knows.
 """
@@ -13,7 +13,7 @@ Doing = Literal["faces_camera", "turns_away", "leaves", "has_company", "sits_in_
 
 @dataclass(frozen=True)
 class Act:
-    """From `start_s` to `end_s` the candidate is `doing` this; `expect` is the rule (or COULD_NOT_TELL) that says so."""
+    """From `start_s` to `end_s` the candidate is `doing` this; `expect` is the rule or state that says so."""
 
     start_s: float
     end_s: float

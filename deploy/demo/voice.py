@@ -72,7 +72,7 @@ class _Synthesiser:
     def __init__(self) -> None:
         command = "uv sync --extra demo"
         try:
-            import espeakng_loader
+            import espeakng_loader  # noqa: PLC0415 - in the extra `demo`
         except ImportError as error:
             raise FeatureMissing("demo voice", "espeakng-loader is not installed", command) from error
         try:
@@ -94,9 +94,7 @@ class _Synthesiser:
         """One sentence at RATE_HZ."""
         self._heard = []
         data = text.encode()
-        status = self._library.espeak_Synth(
-            data, ctypes.c_size_t(len(data) + 1), 0, 0, 0, _CHARS_UTF8, None, None
-        )
+        status = self._library.espeak_Synth(data, ctypes.c_size_t(len(data) + 1), 0, 0, 0, _CHARS_UTF8, None, None)
         if status != 0 or not self._heard:
             raise Unavailable("eSpeak NG did not speak")
         return _resampled(np.concatenate(self._heard), self._rate_hz)
@@ -112,4 +110,4 @@ def _resampled(samples: Samples, rate_hz: int) -> Samples:
     frame.sample_rate = rate_hz
     resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
     parts = [part.to_ndarray()[0] for part in (*resampler.resample(frame), *resampler.resample(None))]
-    return np.concatenate(parts).astype(np.int16)
+    return np.asarray(np.concatenate(parts), np.int16)

@@ -15,6 +15,8 @@ from deploy.demo.portrait import AXIS_X, EYES, MOUTH, NECK_Y, NOSE, OUTLINE, ZOO
 
 NAPE_Y = 148.0
 """Down to here the back of the head is hair, below it is neck."""
+SMALL_TURN_DEG = 8.0
+"""Up to here the edge of the head moves so little that nothing has to be put in its place."""
 NOSE_PX = 22.0
 """How far the middle of the face stands out of the cylinder that the head is taken for."""
 
@@ -81,7 +83,7 @@ class Head:
         behind, ahead = (self._left, self._right) if side > 0 else (self._right, self._left)
         still = (np.abs(x - AXIS_X) >= radius) | (side * (behind - x) > 0) | (side * (source - ahead) > 2)
         hidden = side * (behind + 2 * side - source)
-        unseen = ~still & (hidden > 0)
+        unseen = ~still & (hidden > 0) & (abs(yaw_deg) > SMALL_TURN_DEG)
         hair = unseen & (y < NAPE_Y)
         hair_y = np.where(y < 70, y, 70 + (y - 70) * 0.45)
         hair_x = np.interp(hair_y, *self._edges[side]) + side * (6 + np.where(y < 90, 0.8, 0.5) * hidden)

@@ -1,0 +1,89 @@
+"""`candor watch`: the live feed in a terminal, as a table with running lines, or as JSON lines for machines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import nullcontext
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from deploy.client import Client, Event
+from deploy.words import Line, Reader, Row
+
+ROWS_SHOWN = 15
+STYLES = {
+    "critical": "bold red",
+    "high": "red",
+    "medium": "yellow",
+    "low": "green",
+    "info": "cyan",
+    "state": "bold",
+    "speech": "italic",
+    "notice": "magenta",
+}
+
+
+async def watch(client: Client, session: str = "", *, as_json: bool = False) -> None:
+    """Show the feed of one session, or of all, until it is cancelled or the session is deleted.
+
+    Raises:
+        NotFound, Refused, BadInput: what the server answered.
+    """
+    if as_json:
+        async for event in client.feed(session):
+            sys.stdout.write(json_line(event) + "\n")
+            sys.stdout.flush()
+        return
+    console = Console(highlight=False)
+    reader = Reader()
+    console.print(Text(f"watching {session or 'all sessions'} at {client.url}  (Ctrl-C ends)", style="dim"))
+    with Live(console=console, refresh_per_second=4) if console.is_terminal else nullcontext() as live:
+        async for event in client.feed(session):
+            for line in reader.read(event):
+                console.print(styled(line, reader.rows.get(line.session), name=not session))
+            if live is not None:
+                live.update(table(reader))
+
+
+def json_line(event: Event) -> str:
+    """One event as one line of JSON: event, id, data."""
+    data = {"reason": event.data.decode()} if event.name == "lost" else json.loads(event.data)
+    return json.dumps({"event": event.name, "id": event.id or None, "data": data}, ensure_ascii=False)
+
+
+def styled(line: Line, row: Row | None = None, *, name: bool = False) -> Text:
+    """A line for the terminal: session time, whose it is, what happened."""
+    when = f"{line.t_s:7.1f} s  " if line.t_s is not None else " " * 11
+    who = f"{(row.label if row is not None and row.label else line.session)[:20]:20}  " if name else ""
+    return Text.assemble((when, "dim"), who, (line.text, STYLES.get(line.level) or STYLES.get(line.kind, "")))
+
+
+def table(reader: Reader) -> Table:
+    """Sessions by risk, those still going on first."""
+    rows = sorted(reader.rows.values(), key=lambda row: (row.status in ("ended", "expired"), -row.score))
+    result = Table(expand=True)
+    for heading, justify in (("session", "left"), ("status", "left"), ("time", "right"), ("risk", "right")):
+        result.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    result.add_column("now", ratio=1)
+    for row in rows[:ROWS_SHOWN]:
+        result.add_row(
+            row.label or row.session,
+            row.status,
+            f"{row.clock_s:.0f} s",
+            Text(f"{row.score:.0f} {row.level}", style=STYLES[row.level]),
+            _now(row, reader.tentative.get(row.session, "")),
+        )
+    if len(rows) > ROWS_SHOWN:
+        result.caption = f"and {len(rows) - ROWS_SHOWN} more"
+    return result
+
+
+def _now(row: Row, tentative: str) -> Text:
+    happening = [episode.kind for episode in row.active]
+    if row.could_not_tell.active:
+        happening.append(f"could not tell: {', '.join(row.could_not_tell.reasons)}")
+    return Text.assemble(", ".join(happening), "  " if happening and tentative else "", (tentative, "italic dim"))
