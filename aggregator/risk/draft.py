@@ -1,0 +1,201 @@
+"""The state while one observation is folded in: mutable, private to one `fold.apply`, frozen at its end."""
+
+from __future__ import annotations
+
+import msgspec
+
+from aggregator.risk import ledger
+from aggregator.risk.conditions import BY_DRIVE, RULES, Drive, Moment
+from aggregator.risk.state import MAX_ALERTS, MAX_TIMELINE, State
+from aggregator.risk.tracker import IDLE, MAX_GAP_S, Step, end, step
+from proto.policy import Policy, Rule
+from proto.views import Alert, Episode, LedgerLine
+
+COULD_NOT_TELL = "COULD_NOT_TELL"
+SOURCE_LOST = "SOURCE_LOST"
+GAP_FRAMES = 3
+"""A policy with few frames a second still vouches for the time between so many of them."""
+
+OBJECTS_GAP_S = 2.5
+SOUND_GAP_S = 2.5
+
+
+class Draft:
+    """A state being changed. Reads policy and state, keeps what differs, `freeze` makes the next state."""
+
+    __slots__ = (
+        "alerts", "alerts_dropped", "blind", "clock_s", "end_reason", "evidence", "eyes", "features", "fired",
+        "frame_s", "gaze", "ledger", "ledger_dropped", "loss_reason", "open", "peak_score", "policy", "reading",
+        "review_s", "seq", "sound_s", "sources", "state", "status", "tally", "timeline", "timeline_dropped", "trackers",
+    )  # fmt: skip
+
+    def __init__(self, state: State, policy: Policy, seq: int) -> None:
+        self.state = state
+        self.policy = policy
+        self.seq = seq
+        self.status = state.status
+        self.clock_s = state.clock_s
+        self.frame_s = state.frame_s
+        self.sound_s = state.sound_s
+        self.end_reason = state.end_reason
+        self.loss_reason = state.loss_reason
+        self.sources = state.sources
+        self.trackers = state.trackers
+        self.open = state.open
+        self.timeline = state.timeline
+        self.timeline_dropped = state.timeline_dropped
+        self.ledger = state.ledger
+        self.ledger_dropped = state.ledger_dropped
+        self.peak_score = state.peak_score
+        self.review_s = state.review_s
+        self.alerts = state.alerts
+        self.alerts_dropped = state.alerts_dropped
+        self.features = state.features
+        self.evidence = state.evidence
+        self.gaze = state.gaze
+        self.eyes = state.eyes
+        self.reading = state.reading
+        self.blind = state.blind
+        self.tally = state.tally
+        self.fired: tuple[Alert, ...] = ()
+
+    def judge(self, drive: Drive, moment: Moment) -> None:
+        """Ask every enabled rule that is driven by `drive`."""
+        # In the table's order, not the policy's: a policy that went through a snapshot has its rules in another one.
+        for name, spec in BY_DRIVE[drive]:
+            rule = self.policy.rules.get(name)
+            if rule is None or not rule.enabled:
+                continue
+            if spec.needs == "emotion" and not self.policy.analysis.emotion:
+                continue
+            tracker = self.trackers.get(name, IDLE)
+            verdict = spec.condition(moment, rule, tracker.open)
+            if tracker.last_s is None and not verdict:
+                continue
+            taken = step(tracker, verdict, moment.t_s, rule, at_once=spec.at_once, max_gap_s=self._gap_s(drive))
+            if taken.tracker is not tracker:
+                self._take(name, rule, spec.why, moment, taken)
+
+    def judge_blind(self, blind_before_open: bool, t_s: float) -> None:
+        """Keep the timeline's COULD_NOT_TELL episode in step with `self.blind`."""
+        blind = self.blind
+        if blind.open:
+            detail = ", ".join(reason.replace("_", " ") for reason in blind.reasons)
+            episode = self.open.get(COULD_NOT_TELL)
+            if episode is None or episode.detail != detail:
+                start_s = blind.since_s if blind.since_s is not None else t_s
+                fresh = Episode(kind=COULD_NOT_TELL, severity="info", start_s=start_s, end_s=None, detail=detail)
+                self.open = {**self.open, COULD_NOT_TELL: fresh}
+        elif blind_before_open:
+            end_s = self.state.blind.clear_s
+            self.close_episode(COULD_NOT_TELL, t_s if end_s is None else end_s)
+
+    def close_all(self, end_s: float, *, drives: tuple[Drive, ...]) -> None:
+        """End every tracker of these drives: what drove them is gone. Nothing is held over."""
+        for name, tracker in sorted(self.trackers.items()):
+            if RULES[name].drive in drives and tracker.last_s is not None:
+                closed = end(tracker, min(end_s, tracker.last_s))
+                self.trackers = {**self.trackers, name: closed.tracker}
+                if closed.event == "closed":
+                    self.close_episode(name, closed.end_s)
+
+    def close_episode(self, kind: str, end_s: float) -> None:
+        """Move an open episode to the timeline."""
+        episode = self.open.get(kind)
+        if episode is None:
+            return
+        self.open = {name: kept for name, kept in self.open.items() if name != kind}
+        ended = msgspec.structs.replace(episode, end_s=max(end_s, episode.start_s))
+        self.timeline = (*self.timeline, ended)
+        if len(self.timeline) > MAX_TIMELINE:
+            self.timeline_dropped += len(self.timeline) - MAX_TIMELINE
+            self.timeline = self.timeline[-MAX_TIMELINE:]
+
+    def _gap_s(self, drive: Drive) -> float:
+        if drive == "frame":
+            return max(MAX_GAP_S, GAP_FRAMES / self.policy.analysis.fps)
+        return max(OBJECTS_GAP_S, GAP_FRAMES / self.policy.analysis.fps) if drive == "objects" else SOUND_GAP_S
+
+    def _take(self, name: str, rule: Rule, why: str, moment: Moment, taken: Step) -> None:
+        self.trackers = {**self.trackers, name: taken.tracker}
+        if taken.event == "none":
+            return
+        if taken.event == "closed":
+            self.close_episode(name, taken.end_s)
+            return
+        start_s = taken.tracker.start_s
+        if name == SOURCE_LOST:
+            detail = f"{why}: {moment.loss_reason}."
+        else:
+            detail = f"{why}, for {max(0.0, moment.t_s - start_s):.1f} s so far."
+        if taken.event == "opened":
+            detail = f"{detail} Not counted again: this rule fired less than {rule.cooldown_s:g} s before."
+        episode = Episode(kind=name, severity=rule.severity, start_s=start_s, end_s=None, detail=detail)
+        self.open = {**self.open, name: episode}
+        if taken.event == "fired":
+            self._score(name, rule, moment.t_s, detail)
+
+    def _score(self, name: str, rule: Rule, t_s: float, why: str) -> None:
+        line = LedgerLine(
+            seq=self.seq,
+            t_s=t_s,
+            rule=name,
+            severity=rule.severity,
+            weight=rule.weight,
+            half_life_s=rule.half_life_s or self.policy.half_life_s,
+            why=why,
+        )
+        self.ledger, dropped = ledger.add(self.ledger, line, self.clock_s)
+        self.ledger_dropped += dropped
+        points = ledger.score(self.ledger, self.clock_s)
+        # Rounded, because the last bits of a power differ between C libraries and this is part of the hash.
+        self.peak_score = max(self.peak_score, round(points, 6))
+        if self.review_s is None and points >= self.policy.review_at:
+            self.review_s = t_s
+        alert = Alert(
+            id=f"{self.state.head.session}.{name}.{self.seq}",
+            session=self.state.head.session,
+            rule=name,
+            severity=rule.severity,
+            t_s=t_s,
+            seq=self.seq,
+            message=f"{why} Please have a look.",
+        )
+        self.fired = (*self.fired, alert)
+        self.alerts = (*self.alerts, alert)
+        if len(self.alerts) > MAX_ALERTS:
+            self.alerts_dropped += len(self.alerts) - MAX_ALERTS
+            self.alerts = self.alerts[-MAX_ALERTS:]
+
+    def freeze(self) -> State:
+        """The next state."""
+        state = self.state
+        return State(
+            version=state.version,
+            head=state.head,
+            seq=self.seq,
+            status=self.status,
+            clock_s=self.clock_s,
+            frame_s=self.frame_s,
+            sound_s=self.sound_s,
+            end_reason=self.end_reason,
+            loss_reason=self.loss_reason,
+            sources=self.sources,
+            trackers=self.trackers,
+            open=self.open,
+            timeline=self.timeline,
+            timeline_dropped=self.timeline_dropped,
+            ledger=self.ledger,
+            ledger_dropped=self.ledger_dropped,
+            peak_score=self.peak_score,
+            review_s=self.review_s,
+            alerts=self.alerts,
+            alerts_dropped=self.alerts_dropped,
+            features=self.features,
+            evidence=self.evidence,
+            gaze=self.gaze,
+            eyes=self.eyes,
+            reading=self.reading,
+            blind=self.blind,
+            tally=self.tally,
+        )

@@ -1,0 +1,192 @@
+"""Folding a session's life: sources come and go, the session ends, features report, evidence is filed."""
+
+from __future__ import annotations
+
+import msgspec
+
+from aggregator.risk import quality
+from aggregator.risk.conditions import Drive, Moment
+from aggregator.risk.draft import COULD_NOT_TELL, Draft
+from aggregator.risk.state import MAX_EVIDENCE, MAX_FEATURES, MAX_SOURCES, Source
+from proto.observations import (
+    EvidenceStored,
+    FeatureStatus,
+    SessionCreated,
+    SessionEnded,
+    SessionExpired,
+    SourceLost,
+    SourceStalled,
+    SourceStats,
+    SourceUp,
+)
+from proto.views import Feature
+
+MAX_TEXT = 300
+MAX_NAME = 64
+
+LOSS_WORDS = {
+    "closed": "the candidate's side hung up",
+    "failed": "the network path failed",
+    "behind": "the video could not be decoded as fast as it came",
+    "drained": "the node it came through was shut down",
+    "stalled": "nothing arrived any more",
+}
+
+DRIVEN_BY_SOURCE: tuple[Drive, ...] = ("frame", "objects", "sound")
+
+
+def count(draft: Draft, *names: str) -> None:
+    """Add one to these tallies."""
+    draft.tally = msgspec.structs.replace(draft.tally, **{name: getattr(draft.tally, name) + 1 for name in names})
+
+
+def alive(draft: Draft, source: str, t_s: float) -> None:
+    """Something was seen of `source` at `t_s`: it is up, unless it said farewell or this is older than its silence."""
+    known = draft.sources.get(source)
+    if known is None:
+        _put(draft, source, Source(up=True, video=True, since_s=t_s))
+    elif known.up or known.farewell or t_s < known.since_s:
+        return
+    else:
+        _put(draft, source, msgspec.structs.replace(known, up=True, since_s=t_s))
+    _connected(draft, t_s)
+
+
+def created_again(draft: Draft, _created: SessionCreated) -> None:
+    """A second creation changes nothing: what a session is judged by is fixed at its first."""
+    count(draft, "rejected")
+
+
+def source_up(draft: Draft, up: SourceUp) -> None:
+    if draft.state.final:
+        count(draft, "after_end")
+        return
+    draft.clock_s = max(draft.clock_s, up.t_s)
+    _put(draft, up.source, Source(up=True, announced=True, video=up.video, since_s=up.t_s))
+    _connected(draft, up.t_s)
+
+
+def source_lost(draft: Draft, lost: SourceLost) -> None:
+    """The source is gone for good; the session waits for another until its idle limit."""
+    if draft.state.final:
+        count(draft, "after_end")
+        return
+    draft.clock_s = max(draft.clock_s, lost.t_s)
+    known = draft.sources.get(lost.source) or Source(up=True, video=True, since_s=lost.t_s)
+    _put(draft, lost.source, msgspec.structs.replace(known, up=False, farewell=True, since_s=lost.t_s, poor=False))
+    _disconnected(draft, lost.reason, lost.t_s)
+
+
+def stalled(draft: Draft, stall: SourceStalled) -> None:
+    """Every source has fallen silent without a farewell."""
+    if draft.state.final:
+        count(draft, "after_end")
+        return
+    count(draft, "stalls")
+    if draft.status != "live":
+        return
+    draft.clock_s = max(draft.clock_s, stall.t_s)
+    draft.sources = {
+        name: msgspec.structs.replace(source, up=False, since_s=stall.t_s, poor=False) if source.up else source
+        for name, source in draft.sources.items()
+    }
+    _disconnected(draft, "stalled", stall.t_s)
+
+
+def source_stats(draft: Draft, stats: SourceStats) -> None:
+    """How the source fares. It is also how we learn that frames are sent and nobody judges them."""
+    if draft.state.final:
+        count(draft, "after_end")
+        return
+    alive(draft, stats.source, stats.t_s)
+    draft.clock_s = max(draft.clock_s, stats.t_s)
+    known = draft.sources[stats.source]
+    received = stats.packets_received - known.packets_received
+    lost = stats.packets_lost - known.packets_lost
+    poor = quality.lossy(received, lost) if received >= 0 and lost >= 0 else known.poor
+    _put(
+        draft,
+        stats.source,
+        msgspec.structs.replace(
+            known, packets_received=stats.packets_received, packets_lost=stats.packets_lost, poor=poor
+        ),
+    )
+    if not known.up or not known.video or stats.frames_sent <= 0:
+        return
+    seen_s = known.since_s if draft.frame_s is None else max(known.since_s, draft.frame_s)
+    if draft.clock_s - seen_s > quality.NO_FRAMES_AFTER_S:
+        before = draft.blind
+        draft.blind = quality.silent(before, seen_s)
+        draft.judge_blind(before.open, draft.clock_s)
+
+
+def ended(draft: Draft, end: SessionEnded) -> None:
+    _finish(draft, "ended", end.reason, end.t_s)
+
+
+def expired(draft: Draft, expiry: SessionExpired) -> None:
+    _finish(draft, "expired", "nothing was observed for too long", expiry.t_s)
+
+
+def evidence_stored(draft: Draft, stored: EvidenceStored) -> None:
+    """A still or clip is in the object store; it may be filed after the end."""
+    name = stored.name[: 2 * MAX_NAME]
+    if name not in draft.evidence and len(draft.evidence) < MAX_EVIDENCE:
+        draft.evidence = (*draft.evidence, name)
+
+
+def feature_status(draft: Draft, status: FeatureStatus) -> None:
+    """Whether a feature works for this session; the newest report counts."""
+    name = status.feature[:MAX_NAME]
+    if name in draft.features or len(draft.features) < MAX_FEATURES:
+        feature = Feature(
+            name=name,
+            available=status.available,
+            reason=status.reason[:MAX_TEXT],
+            command=status.command[:MAX_TEXT],
+        )
+        draft.features = {**draft.features, name: feature}
+
+
+def _put(draft: Draft, name: str, source: Source) -> None:
+    sources = {**draft.sources, name: source}
+    if len(sources) > MAX_SOURCES:
+        oldest = min(
+            (key for key in sources if key != name), key=lambda key: (sources[key].up, sources[key].since_s, key)
+        )
+        del sources[oldest]
+    draft.sources = sources
+
+
+def _connected(draft: Draft, t_s: float) -> None:
+    draft.status = "live"
+    draft.loss_reason = ""
+    draft.judge("source", Moment(t_s=t_s, connected=True))
+
+
+def _disconnected(draft: Draft, reason: str, t_s: float) -> None:
+    count(draft, "losses")
+    if any(source.up for source in draft.sources.values()):
+        return
+    draft.status = "stalled"
+    draft.loss_reason = LOSS_WORDS.get(reason, reason[:MAX_TEXT])
+    draft.close_all(t_s, drives=DRIVEN_BY_SOURCE)
+    _clear_blind(draft, t_s)
+    draft.judge("source", Moment(t_s=t_s, connected=False, loss_reason=draft.loss_reason))
+
+
+def _finish(draft: Draft, status: str, reason: str, t_s: float) -> None:
+    if draft.state.final:
+        count(draft, "after_end")
+        return
+    draft.clock_s = max(draft.clock_s, t_s)
+    draft.status = "expired" if status == "expired" else "ended"
+    draft.end_reason = reason[:MAX_TEXT]
+    draft.close_all(t_s, drives=(*DRIVEN_BY_SOURCE, "source"))
+    _clear_blind(draft, t_s)
+
+
+def _clear_blind(draft: Draft, t_s: float) -> None:
+    blind = draft.blind
+    draft.blind = quality.close(blind, t_s if blind.clear_s is None else blind.clear_s)
+    draft.close_episode(COULD_NOT_TELL, t_s if blind.clear_s is None else blind.clear_s)

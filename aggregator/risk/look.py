@@ -1,0 +1,94 @@
+"""One frame as the rules see it: numbers that came over the wire are checked here, and nowhere trusted before.
+
+What is not a number, or not one a face can have, is "could not tell", never "no".
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from proto.observations import Face, FrameSeen
+
+MAX_ANGLE_DEG = 120.0
+UNFIT_PICTURE = frozenset({"dark", "bright", "blurred"})
+"""Problems after which nothing in the picture can be judged. Every other problem concerns the face alone."""
+
+FACE_HIDDEN = "face_hidden"
+NUMBERS_UNREADABLE = "unreadable"
+MAX_PROBLEMS = 4
+MAX_REASON_CHARS = 32
+
+
+class Pose(msgspec.Struct, frozen=True):
+    """Checked angles of the main face in degrees, eye openness as a ratio. None is "could not tell"."""
+
+    yaw_deg: float
+    pitch_deg: float
+    gaze_yaw_deg: float | None
+    gaze_pitch_deg: float | None
+    openness: float | None
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """What one frame lets us judge. `unfit` names why the picture cannot be judged, `hidden` why the face cannot."""
+
+    faces: int
+    heights: tuple[float, ...]
+    pose: Pose | None
+    unfit: tuple[str, ...]
+    hidden: tuple[str, ...]
+
+
+def picture(frame: FrameSeen) -> Picture:
+    """Check a frame. The main face is the largest one."""
+    unfit: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    for problem in frame.quality.problems[:MAX_PROBLEMS]:
+        if problem in UNFIT_PICTURE:
+            unfit = (*unfit, problem)
+        else:
+            hidden = (*hidden, problem[:MAX_REASON_CHARS])
+    faces = frame.faces
+    if not faces:
+        if frame.person_present:
+            hidden = (*hidden, FACE_HIDDEN)
+        return Picture(0, (), None, unfit, hidden)
+    if len(faces) == 1:
+        main = faces[0]
+        heights: tuple[float, ...] = (main.height,)
+    else:
+        sized = sorted(
+            (face for face in faces if _sized(face)), key=lambda face: face.width * face.height, reverse=True
+        )
+        if not sized:
+            return Picture(len(faces), (), None, unfit, (*hidden, NUMBERS_UNREADABLE))
+        main = sized[0]
+        heights = tuple(face.height for face in sized)
+    pose = None if unfit or hidden else pose_of(main)
+    if pose is None and not unfit and not hidden:
+        hidden = (NUMBERS_UNREADABLE,)
+    return Picture(len(faces), heights, pose, unfit, hidden)
+
+
+def pose_of(face: Face) -> Pose | None:
+    """Checked angles of a face, or None if its head pose is no pose."""
+    if not (-MAX_ANGLE_DEG <= face.yaw_deg <= MAX_ANGLE_DEG and -MAX_ANGLE_DEG <= face.pitch_deg <= MAX_ANGLE_DEG):
+        return None
+    openness = (face.left_eye_openness + face.right_eye_openness) / 2
+    return Pose(
+        face.yaw_deg,
+        face.pitch_deg,
+        _angle(face.gaze_yaw_deg),
+        _angle(face.gaze_pitch_deg),
+        openness if 0.0 <= openness <= 10.0 else None,
+    )
+
+
+def _angle(value: float | None) -> float | None:
+    return value if value is not None and -MAX_ANGLE_DEG <= value <= MAX_ANGLE_DEG else None
+
+
+def _sized(face: Face) -> bool:
+    return math.isfinite(face.width) and math.isfinite(face.height) and face.width > 0 and face.height > 0

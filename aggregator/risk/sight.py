@@ -1,0 +1,110 @@
+"""Folding what was seen: frames drive the rules about faces, gaze, objects, and say when nothing can be told."""
+
+from __future__ import annotations
+
+from aggregator.risk import eyes, gaze, life, look, quality, reading
+from aggregator.risk.conditions import Moment
+from aggregator.risk.draft import Draft
+from aggregator.risk.look import Picture
+from aggregator.risk.state import Tally
+from proto.observations import FrameSeen, FrameSkipped
+
+READING_SWING_DEG = 4.0
+EYES_OFF = "EYES_OFF_SCREEN"
+READING = "READING_PATTERN"
+
+
+def frame_seen(draft: Draft, frame: FrameSeen) -> None:
+    """One frame. One that is not newer than the newest is counted and drives nothing."""
+    t_s = frame.t_s
+    if draft.state.final:
+        life.count(draft, "after_end")
+        return
+    life.alive(draft, frame.source, t_s)
+    if draft.frame_s is not None and t_s <= draft.frame_s:
+        life.count(draft, "frames_seen", "frames_late")
+        return
+    draft.frame_s = t_s
+    draft.clock_s = max(draft.clock_s, t_s)
+    picture = look.picture(frame)
+    moment = _moment(draft, frame, picture)
+    draft.judge("frame", moment)
+    if frame.objects is not None:
+        draft.judge("objects", moment)
+    reasons = (*picture.unfit, *picture.hidden)
+    if moment.poor:
+        reasons = (*reasons, quality.LOST_PACKETS)
+    _could_not_tell(draft, reasons, t_s)
+    _count(draft, moment, picture, looked=frame.objects is not None)
+
+
+def frame_skipped(draft: Draft, frame: FrameSkipped) -> None:
+    """A frame that could not be read: every rule about the picture pauses."""
+    if draft.state.final:
+        life.count(draft, "after_end")
+        return
+    life.count(draft, "frames_skipped")
+    life.alive(draft, frame.source, frame.t_s)
+    if draft.frame_s is not None and frame.t_s <= draft.frame_s:
+        return
+    draft.frame_s = frame.t_s
+    draft.clock_s = max(draft.clock_s, frame.t_s)
+    draft.judge("frame", Moment(t_s=frame.t_s))
+    _could_not_tell(draft, (quality.FRAME_UNREADABLE,), frame.t_s)
+
+
+def _moment(draft: Draft, frame: FrameSeen, picture: Picture) -> Moment:
+    t_s = frame.t_s
+    pose = picture.pose
+    draft.eyes, closed = eyes.watch(draft.eyes, pose.openness if pose else None, t_s)
+    draft.gaze, offset = gaze.follow(draft.gaze, None if closed else pose, t_s)
+    if closed and pose is not None:
+        # The head can be judged with the eyes closed; the gaze cannot.
+        offset = gaze.head_only(draft.gaze, pose)
+    rule = draft.policy.rules.get(READING)
+    swing_deg = rule.enter if rule and rule.enter is not None else READING_SWING_DEG
+    draft.reading = reading.watch(draft.reading, offset.off_yaw_deg, offset.off_deg, t_s, swing_deg)
+    source = draft.sources.get(frame.source)
+    return Moment(
+        t_s=t_s,
+        poor=source is not None and source.poor,
+        picture=picture,
+        person_present=frame.person_present,
+        offset=offset,
+        eyes_closed=closed,
+        turns=reading.turns(draft.reading, t_s),
+        objects=frame.objects or (),
+    )
+
+
+def _could_not_tell(draft: Draft, reasons: tuple[str, ...], t_s: float) -> None:
+    before = draft.blind
+    draft.blind = quality.watch(before, reasons, t_s)
+    if draft.blind is not before:
+        draft.judge_blind(before.open, t_s)
+
+
+def _count(draft: Draft, moment: Moment, picture: Picture, *, looked: bool) -> None:
+    t = draft.tally
+    gazed = moment.offset.off_deg is not None and not moment.poor
+    eyes_off = draft.trackers.get(EYES_OFF)
+    judged = picture.faces > 0 or not (picture.unfit or picture.hidden or moment.person_present is None)
+    draft.tally = Tally(
+        frames_seen=t.frames_seen + 1,
+        frames_skipped=t.frames_skipped,
+        frames_late=t.frames_late,
+        frames_judged=t.frames_judged + judged,
+        frames_with_face=t.frames_with_face + (picture.faces > 0),
+        frames_with_gaze=t.frames_with_gaze + gazed,
+        frames_eyes_off=t.frames_eyes_off + (gazed and eyes_off is not None and eyes_off.open),
+        objects_looked=t.objects_looked + looked,
+        whisper_heard=t.whisper_heard,
+        sound_s=t.sound_s,
+        speech_s=t.speech_s,
+        longest_pause_s=t.longest_pause_s,
+        words=t.words,
+        rejected=t.rejected,
+        after_end=t.after_end,
+        stalls=t.stalls,
+        losses=t.losses,
+    )

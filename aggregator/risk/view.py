@@ -1,0 +1,163 @@
+"""State to what people see. A view has all that a report needs, and says what was not measured."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from aggregator.risk import ledger
+from aggregator.risk.conditions import RULES
+from aggregator.risk.state import State
+from proto.policy import Policy, Rule
+from proto.views import CouldNotTell, Episode, Measures, SessionView, Watch
+
+MIN_EYES_S = 10.0
+"""Eyes watched for less than this give no blink rate."""
+
+MIN_SPEECH_S = 5.0
+"""Speech shorter than this gives no speaking rate."""
+
+GAZE_RULES = frozenset({"EYES_OFF_SCREEN", "READING_PATTERN"})
+
+
+def view(state: State) -> SessionView:
+    """The session as it is shown."""
+    head, policy = state.head, state.head.policy
+    points = ledger.score(state.ledger, state.clock_s)
+    active = tuple(sorted(state.open.values(), key=lambda episode: (episode.start_s, episode.kind)))
+    return SessionView(
+        session=head.session,
+        seq=state.seq,
+        status=state.status,
+        label=head.label,
+        policy=policy.name,
+        policy_hash=head.policy_hash,
+        created_unix_s=head.created_unix_s,
+        clock_s=state.clock_s,
+        score=points,
+        level=ledger.level(points, policy),
+        review_recommended=state.review_s is not None,
+        could_not_tell=could_not_tell(state),
+        active=active,
+        ledger=state.ledger,
+        timeline=tuple(sorted((*state.timeline, *active), key=lambda episode: (episode.start_s, episode.kind))),
+        alerts=state.alerts,
+        features=tuple(state.features[name] for name in sorted(state.features)),
+        measures=measures(state),
+        evidence=state.evidence,
+        ledger_dropped=state.ledger_dropped,
+        metadata=head.metadata,
+        peak_score=state.peak_score,
+        review_s=state.review_s,
+        end_reason=state.end_reason,
+        rules=tuple(_watch(state, name, policy.rules[name]) for name in _in_order(policy)),
+        timeline_dropped=state.timeline_dropped,
+        alerts_dropped=state.alerts_dropped,
+        rejected=state.tally.rejected,
+    )
+
+
+def could_not_tell(state: State) -> CouldNotTell:
+    """Whether, why and for how long altogether nothing could be judged, the present spell included."""
+    blind = state.blind
+    spell_s = max(0.0, state.clock_s - blind.since_s) if blind.open and blind.since_s is not None else 0.0
+    return CouldNotTell(
+        active=blind.open, reasons=blind.reasons if blind.open else (), total_s=round(blind.total_s + spell_s, 3)
+    )
+
+
+def measures(state: State) -> Measures:
+    """Shares and rates; None where too little was measured to say."""
+    tally, eyes = state.tally, state.eyes
+    enough_speech = tally.words > 0 and tally.speech_s >= MIN_SPEECH_S
+    return Measures(
+        frames_seen=tally.frames_seen,
+        frames_skipped=tally.frames_skipped,
+        face_share=_share(tally.frames_with_face, tally.frames_judged),
+        eyes_off_share=_share(tally.frames_eyes_off, tally.frames_with_gaze),
+        blinks_per_min=eyes.blinks / (eyes.measured_s / 60) if eyes.measured_s >= MIN_EYES_S else None,
+        speech_share=_share(tally.speech_s, tally.sound_s),
+        speech_s=tally.speech_s,
+        longest_pause_s=tally.longest_pause_s,
+        words=tally.words,
+        words_per_min=tally.words / (tally.speech_s / 60) if enough_speech else None,
+    )
+
+
+def changes(before: SessionView | None, after: SessionView) -> SessionView:
+    """`after` with only the ledger lines, timeline episodes and alerts that are new or different since `before`."""
+    if before is None:
+        return after
+    lines = {(line.seq, line.rule) for line in before.ledger}
+    episodes = {(episode.kind, episode.start_s): episode for episode in before.timeline}
+    alerts = {alert.id for alert in before.alerts}
+    return msgspec.structs.replace(
+        after,
+        ledger=tuple(line for line in after.ledger if (line.seq, line.rule) not in lines),
+        timeline=tuple(episode for episode in after.timeline if _differs(episodes, episode)),
+        alerts=tuple(alert for alert in after.alerts if alert.id not in alerts),
+    )
+
+
+def visibly_different(before: SessionView | None, after: SessionView) -> bool:
+    """Whether a watcher should know at once: more changed than the clock, the decay and the running figures."""
+    if before is None:
+        return True
+    return (
+        before.status != after.status
+        or before.level != after.level
+        or before.could_not_tell.active != after.could_not_tell.active
+        or before.could_not_tell.reasons != after.could_not_tell.reasons
+        or before.active != after.active
+        or before.timeline != after.timeline
+        or before.ledger != after.ledger
+        or before.features != after.features
+        or before.evidence != after.evidence
+    )
+
+
+def _differs(known: dict[tuple[str, float], Episode], episode: Episode) -> bool:
+    return known.get((episode.kind, episode.start_s)) != episode
+
+
+def _share(part: float, whole: float) -> float | None:
+    return min(1.0, part / whole) if whole > 0 else None
+
+
+def _in_order(policy: Policy) -> list[str]:
+    """Rules in the table's order, those it does not know at the end."""
+    return [name for name in RULES if name in policy.rules] + sorted(set(policy.rules) - set(RULES))
+
+
+def _watch(state: State, name: str, rule: Rule) -> Watch:
+    status, reason = _watched(state, name, rule)
+    tracker = state.trackers.get(name)
+    return Watch(
+        rule=name,
+        severity=rule.severity,
+        weight=rule.weight,
+        state=status,
+        reason=reason,
+        fired=tracker.fired if tracker else 0,
+    )
+
+
+def _watched(state: State, name: str, rule: Rule) -> tuple[Literal["watched", "off", "not_measured"], str]:
+    spec, tally = RULES.get(name), state.tally
+    if not rule.enabled:
+        return "off", "the policy has this rule disabled"
+    if spec is None:
+        return "not_measured", "this version does not know the rule"
+    if spec.needs == "emotion" and not state.head.policy.analysis.emotion:
+        return "off", "the policy does not allow emotion to be inferred"
+    missing = {
+        "nothing": "this version has no detector for it",
+        "objects": "" if tally.objects_looked else "no object detector looked at any frame",
+        "sound": "" if tally.whisper_heard else "the way of speaking was not measured",
+        "frame": "" if tally.frames_judged else "no frame could be judged",
+        "source": "",
+    }[spec.drive]
+    if not missing and name in GAZE_RULES and state.gaze.baseline is None:
+        missing = "the eyes were not seen steadily enough for a baseline"
+    return ("not_measured", missing) if missing else ("watched", "")
