@@ -1,0 +1,71 @@
+"""Silero VAD v6, from the ONNX file inside the faster-whisper package: speech probability of every 32 ms of sound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from proto.errors import FeatureMissing
+
+WINDOW = 512
+"""Samples of one window at 16 kHz."""
+CONTEXT = 64
+"""Samples of the window before that the model wants in front."""
+_STATE_SHAPE = (1, 1, 128)
+
+
+def _zeros() -> NDArray[np.float32]:
+    return np.zeros(_STATE_SHAPE, np.float32)
+
+
+@dataclass(slots=True)
+class SileroState:
+    """What one stream of sound carries from window to window."""
+
+    hidden: NDArray[np.float32] = field(default_factory=_zeros)
+    cell: NDArray[np.float32] = field(default_factory=_zeros)
+    context: NDArray[np.float32] = field(default_factory=lambda: np.zeros(CONTEXT, np.float32))
+
+
+class SileroBackend:
+    """One model for all streams; each stream brings its own state."""
+
+    name = "silero-vad-v6"
+
+    def __init__(self) -> None:
+        self._session: onnxruntime.InferenceSession | None = None
+
+    def load(self) -> None:
+        """Read the model.
+
+        Raises:
+            FeatureMissing: the installed faster-whisper does not carry it.
+        """
+        import faster_whisper
+
+        path = Path(faster_whisper.__file__).parent / "assets" / "silero_vad_v6.onnx"
+        if not path.is_file():
+            raise FeatureMissing("voice activity", "this faster-whisper does not carry Silero VAD v6")
+        options = onnxruntime.SessionOptions()
+        options.inter_op_num_threads = options.intra_op_num_threads = 1
+        options.log_severity_level = 4
+        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def run(self, samples: NDArray[np.int16], state: SileroState) -> NDArray[np.float32]:
+        """Speech probability (0-1) of each window of `samples` (a whole number of windows); moves `state` on."""
+        if self._session is None:
+            raise FeatureMissing("voice activity", "the model is not loaded")
+        scaled = samples.astype(np.float32) / 32768.0
+        windows = scaled.reshape(-1, WINDOW)
+        before = np.concatenate([state.context[None, :], windows[:-1, -CONTEXT:]])
+        feed = {"input": np.concatenate([before, windows], axis=1), "h": state.hidden, "c": state.cell}
+        probabilities, state.hidden, state.cell = self._session.run(None, feed)
+        state.context = windows[-1, -CONTEXT:].copy()
+        return np.asarray(probabilities, np.float32).reshape(-1)
+
+    def close(self) -> None:
+        self._session = None

@@ -1,0 +1,99 @@
+"""Raw arrays of one frame into what was seen: where models and signals meet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from inference.signals import expression, eyes, gaze, head_pose, occlusion, quality
+from inference.signals.head_pose import Pose
+from inference.signals.landmarks import LEFT_EYE, RIGHT_EYE, Points, bounding_box, to_pixels
+from inference.signals.quality import Luma
+from proto.observations import Face, Quality
+
+PERSON_SHARE = 0.05
+"""Share of the picture that must be a person for a person to be there."""
+
+PERSON_PROBABILITY = 0.5
+
+
+class Reading(NamedTuple):
+    """A face, and the geometry it was read from."""
+
+    face: Face
+    points_px: Points
+    pose: Pose
+
+
+def readings(meshes: npt.NDArray[np.float32], width_px: int, height_px: int) -> tuple[Reading, ...]:
+    """Faces of one frame from its meshes (n, 478, 3), the largest first."""
+    found = []
+    for mesh in meshes:
+        points_px = to_pixels(mesh, width_px, height_px)
+        pose = head_pose.fit(points_px)
+        if pose is not None:
+            found.append(Reading(_face(points_px, pose, width_px, height_px), points_px, pose))
+    return tuple(sorted(found, key=lambda reading: reading.face.width * reading.face.height, reverse=True))
+
+
+def _face(points_px: Points, pose: Pose, width_px: int, height_px: int) -> Face:
+    frontal_cm = pose.frontal_cm(points_px)
+    head = head_pose.angles(pose.rotation)
+    sight = gaze.gaze(points_px, pose)
+    x, y, width, height = bounding_box(points_px, width_px, height_px)
+    return Face(
+        x=x,
+        y=y,
+        width=width,
+        height=height,
+        yaw_deg=head.yaw_deg,
+        pitch_deg=head.pitch_deg,
+        roll_deg=head.roll_deg,
+        left_eye_openness=eyes.openness(frontal_cm, LEFT_EYE),
+        right_eye_openness=eyes.openness(frontal_cm, RIGHT_EYE),
+        mouth_opening=expression.mouth_opening(frontal_cm),
+        smile=expression.smile(frontal_cm),
+        brow_raise=expression.brow_raise(frontal_cm),
+        eye_yaw_deg=sight.eye_yaw_deg if sight else None,
+        eye_pitch_deg=sight.eye_pitch_deg if sight else None,
+        gaze_yaw_deg=sight.gaze_yaw_deg if sight else None,
+        gaze_pitch_deg=sight.gaze_pitch_deg if sight else None,
+    )
+
+
+def is_person(mask: npt.NDArray[np.float32]) -> bool:
+    """Whether a segmentation mask (probabilities) shows a person."""
+    return float((mask > PERSON_PROBABILITY).mean()) >= PERSON_SHARE
+
+
+def is_suspect(luma: Luma, reading: Reading) -> bool:
+    """Whether it is worth looking for hands before a face."""
+    return occlusion.likeness(luma, reading.pose) < occlusion.SUSPECT_BELOW
+
+
+def occlusion_of(reading: Reading, hands: npt.NDArray[np.float32], width_px: int, height_px: int) -> float:
+    """Share of the face behind hands (n, 21, 2), 0-1."""
+    return occlusion.covered_share(reading.points_px, hands * np.array([width_px, height_px], dtype=np.float32))
+
+
+def quality_of(luma: Luma, found: Sequence[Reading], person_present: bool | None, covered: float) -> Quality:
+    """Whether the largest face, or the whole picture where there is none, can be judged.
+
+    A person without a face is somebody whose face is hidden: nothing can be told of it.
+    """
+    if found:
+        face = found[0].face
+        judged = quality.region(luma, face.x, face.y, face.width, face.height)
+        sharpness, blurred_below = quality.face_sharpness(judged), quality.BLURRED_BELOW
+    else:
+        judged = luma
+        sharpness, blurred_below = quality.scene_sharpness(judged), quality.BLANK_BELOW
+        covered = 1.0 if person_present else 0.0
+    brightness = quality.brightness(judged)
+    problems = quality.problems(brightness, sharpness, blurred_below)
+    if covered > occlusion.OCCLUDED_ABOVE:
+        problems = (*problems, "occluded")
+    return Quality(brightness=brightness, sharpness=sharpness, occlusion=covered, problems=problems)

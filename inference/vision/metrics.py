@@ -1,0 +1,18 @@
+"""What a vision worker counts."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Histogram
+
+FRAMES = Counter("candor_vision_frames", "Frames taken, by what became of them", ["outcome"])
+STALE = Counter("candor_vision_stale_frames", "Frames that were stale when they were taken")
+LOST = Counter("candor_vision_observations_lost", "Observations given up because the log did not acknowledge them")
+FACES = Counter("candor_vision_faces", "Faces found")
+BATCH_FRAMES = Histogram("candor_vision_batch_frames", "Frames in a batch", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256))
+STAGE_S = Histogram(
+    "candor_vision_stage_seconds",
+    "Time of one frame in one stage",
+    ["stage"],
+    buckets=(0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2),
+)
+MODEL_FAILURES = Counter("candor_vision_model_failures", "Batches in which a model raised")

@@ -1,0 +1,36 @@
+"""Settings of a vision worker."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from runtime.settings import ServiceSettings
+
+
+class VisionSettings(ServiceSettings, section="vision"):
+    """One vision worker."""
+
+    batch_frames: int = Field(
+        8, ge=1, le=256, description="Frames taken at once, of as many sessions; more is slower for the first of them."
+    )
+    fetch_wait_s: float = Field(1.0, gt=0, le=30, description="Longest wait for a frame before asking again.")
+    max_publishing: int = Field(
+        64, ge=1, description="Observations on their way to the log; above it the worker waits."
+    )
+    publish_timeout_s: float = Field(5.0, gt=0, description="How long an observation is tried before it is given up.")
+    stale_after_s: float = Field(1.0, gt=0, description="Age at which a frame counts as stale.")
+    stale: Literal["process", "skip"] = Field(
+        "process",
+        description="What becomes of a stale frame: process looks at it all the same, skip logs it as skipped.",
+    )
+    max_jpeg_bytes: int = Field(1_000_000, ge=1024, description="Largest picture that is decoded, in bytes.")
+    max_pixels: int = Field(4_000_000, ge=4096, description="Largest picture that is decoded, in pixels.")
+    max_faces: int = Field(4, ge=1, le=16, description="Most faces looked for in a frame.")
+    min_face_confidence: float = Field(0.5, gt=0, lt=1, description="Score from which the detector's find is a face.")
+    person: bool = Field(True, description="Look for a person where no face is found (about 3 ms a frame).")
+    hands: bool = Field(
+        True,
+        description="Look for hands before a face whose halves differ (about 13 ms a frame), to know it is covered.",
+    )
