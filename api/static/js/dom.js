@@ -4,9 +4,9 @@ const SVG = "http://www.w3.org/2000/svg";
 
 function fill(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes ?? {})) {
-    if (value === null || value === undefined || value === false) continue;
+    if (value === null || value === undefined || (value === false && !name.startsWith("aria-"))) continue;
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (value === true) node.setAttribute(name, "");
+    else if (value === true && !name.startsWith("aria-")) node.setAttribute(name, "");
     else node.setAttribute(name, String(value));
   }
   node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));

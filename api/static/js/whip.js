@@ -67,8 +67,10 @@ export class WhipClient {
       const answered = await this.#offer(stream);
       if (answered.length > 0 && this.#servers.length === 0) await this.#offerAgain(stream, answered);
     } catch (error) {
+      const stopped = this.#stopped;
       await this.stop();
-      throw error;
+      // Whatever a call on a connection that was closed under it says, the reason is the caller's own.
+      throw stopped ? new WhipError(0, "Stopped.") : error;
     }
   }
 

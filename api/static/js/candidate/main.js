@@ -99,6 +99,8 @@ function became(state, { message, retry_s }) {
   const pill = byId("state");
   pill.dataset.state = STATE_DOTS[state] ?? "failed";
   if (STATE_WORDS[state]) setText(byId("state-text"), STATE_WORDS[state]);
+  const sending = state === "connected" ? "Camera and microphone are being sent." : "Nothing is being sent at the moment.";
+  setText(byId("sending"), `${sending} Keep this page open.`);
   if (state === "connected") allIsWell();
   if (state === "waiting") {
     if (byId("trouble").dataset.title !== message.title) tell(message, () => publisher.retryNow());

@@ -74,7 +74,7 @@ export class Detail {
     byId("detail").setAttribute("aria-labelledby", "detail-title");
     byId("detail").replaceChildren(
       ...["head", "hero", "unsure", "track"].map((name) => cards[name].element),
-      h("div", { class: "columns" }, column("ledger", "measures"), column("transcript", "alerts", "features")),
+      h("div", { class: "columns" }, column("ledger", "measures", "features"), column("transcript", "alerts")),
     );
     return cards;
   }

@@ -2,7 +2,7 @@
 
 import { h, setAttributes, setText } from "../dom.js";
 import { clock, moment, score, span } from "../format.js";
-import { isOver, level, reasons, status, statusDetail } from "../words.js";
+import { isOver, level, reasons, rule, status, statusDetail } from "../words.js";
 
 /** Title, facts and actions. `actions` is {end, erase}, called without arguments. */
 export function headCard(session, actions) {
@@ -61,8 +61,10 @@ function describe(view) {
   if (isOver(view.status)) return statusDetail(view.status);
   if (view.status === "stalled") return statusDetail("stalled");
   const going = view.active.filter((episode) => episode.kind !== "COULD_NOT_TELL");
-  return going.length === 0 ? "Nothing to note at the moment." : `At the moment: ${going.map((episode) => episode.detail || episode.kind).join(" ")}`;
+  return going.length === 0 ? "Nothing to note at the moment." : `At the moment: ${going.map(named).join("; ")}.`;
 }
+
+const named = ({ kind, detail }) => (detail ? `${rule(kind)} (${detail.replace(/\.$/, "")})` : rule(kind));
 
 /** "Could not tell": said plainly, and never as a reproach. */
 export function unsureCard() {

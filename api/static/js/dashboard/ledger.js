@@ -15,13 +15,13 @@ export function ledgerCard() {
   const note = h("p", { class: "hint" });
   const empty = h("p", { class: "quietly" }, "No line so far: the score is zero.");
   const table = h("table", { id: "ledger" },
-    h("thead", {}, h("tr", {}, ...["Points", "When", "What was noticed", "Half-life"].map((name) => h("th", { scope: "col" }, name)), h("th", { scope: "col", class: "num" }, "Counts now"))),
+    h("thead", {}, h("tr", {}, ...["Points", "When", "What was noticed"].map((name) => h("th", { scope: "col" }, name)), h("th", { scope: "col", class: "num" }, "Counts now"))),
     body,
-    h("tfoot", {}, h("tr", {}, h("th", { scope: "row", colspan: 4 }, "Sum, capped at 100: the score"), total)),
+    h("tfoot", {}, h("tr", {}, h("th", { scope: "row", colspan: 3 }, "Sum, capped at 100: the score"), total)),
   );
   const scroll = h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Ledger, scrollable" }, table);
   const element = h("section", { class: "card", "aria-labelledby": "ledger-title" },
-    h("header", {}, h("h3", { id: "ledger-title" }, "Why this score"), h("p", { class: "hint" }, "Each line fades by half every half-life.")), scroll, empty, note);
+    h("header", {}, h("h3", { id: "ledger-title" }, "Why this score"), h("p", { class: "hint" }, "Every line fades; what it still counts is on its right.")), scroll, empty, note);
 
   const update = ({ ledger, clock_s, score: now, ledger_dropped: dropped }) => {
     const newest = ledger.slice(-MAX_ROWS).reverse();
@@ -39,8 +39,7 @@ function ledgerRow(line) {
   return h("tr", {},
     h("td", { class: "points" }, points(line.weight)),
     h("td", {}, clock(line.t_s)),
-    h("td", {}, h("strong", {}, rule(line.rule)), " ", h("span", { class: `badge sev-${line.severity}` }, severity(line.severity)), h("div", { class: "why" }, line.why)),
-    h("td", { "data-name": "Half-life" }, span(line.half_life_s)),
+    h("td", {}, h("strong", {}, rule(line.rule)), " ", h("span", { class: `badge sev-${line.severity}` }, severity(line.severity)), h("div", { class: "why" }, line.why, " ", h("span", { class: "half" }, `Halves every ${span(line.half_life_s)}.`))),
     h("td", { class: "num", "data-name": "Counts now" }),
   );
 }

@@ -19,7 +19,7 @@ let shown = "";
 let cursor = null;
 let allFeed = null;
 
-const WORDS = { live: "Live", connecting: "Connecting", reconnecting: "Reconnecting", unauthorised: "Key needed", gone: "Not available", stopped: "Disconnected" };
+const WORDS = { live: "Connected", connecting: "Connecting", reconnecting: "Reconnecting", unauthorised: "Key needed", gone: "Not available", stopped: "Disconnected" };
 const GRAVITY = ["unauthorised", "reconnecting", "connecting", "gone", "stopped", "live"];
 
 /** The pill in the bar shows the worse of the two feeds. */
