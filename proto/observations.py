@@ -16,8 +16,11 @@ import msgspec
 MAX_SESSION_S = 1e7
 """About 115 days: a time beyond it is a broken clock, not an interview."""
 
+EARLIEST_S = -1.0
+"""The api's and the ingest node's clocks can differ a little: the first frame may lie just before zero."""
+
 SessionId = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
-SessionSeconds = Annotated[float, msgspec.Meta(ge=0, le=MAX_SESSION_S)]
+SessionSeconds = Annotated[float, msgspec.Meta(ge=EARLIEST_S, le=MAX_SESSION_S)]
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):

@@ -77,7 +77,7 @@ def test_a_wrong_type_names_the_field():
         codec.decode(data, AnyObservation)
 
 
-@pytest.mark.parametrize("t_s", [float("nan"), float("inf"), -1.0, 1e9])
+@pytest.mark.parametrize("t_s", [float("nan"), float("inf"), -5.0, 1e9])
 def test_time_that_cannot_be_is_refused(t_s):
     data = msgpack.packb({"kind": "session.ended", "session": "s", "source": "x", "seq": 0, "t_s": t_s})
     with pytest.raises(BadMessage):
