@@ -1,0 +1,58 @@
+"""The HTTP application: routers, errors, documentation, and what surrounds every request."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from api import answers, auth, problems
+from api.middleware import BodyLimit, Cors, Guard, Trace
+from api.parts import Parts
+from api.routers import evidence, feed, findings, health, pages, sessions, whip
+from api.settings import ApiSettings
+from runtime.bus import Bus
+
+TITLE = "Candor"
+ABOUT = (
+    "Live video interviews in, an explained risk feed out. Every change of a score has a reason that can be checked; "
+    "no answer here is a decision about a person."
+)
+
+
+def create_app(settings: ApiSettings, bus: Bus) -> FastAPI:
+    """The app over a connected bus. `app.state.parts` holds the list and the hub, which `service.serve` keeps running.
+
+    Raises:
+        BadSettings: keys that do not parse, or none on a host that others can reach.
+    """
+    keys = auth.load_keys(settings)
+    auth.check_exposure(settings, keys)
+    app = FastAPI(title=TITLE, version=version("candor"), description=ABOUT, docs_url=None, redoc_url=None)
+    app.state.parts = Parts.of(settings, bus, keys)
+    for router in (sessions, findings, evidence, feed, whip, health, pages):
+        app.include_router(router.router)
+    pages.mount(app)
+    problems.install(app)
+    # Added innermost first: the outermost gives the id that all others name.
+    app.add_middleware(BodyLimit, settings=settings)
+    if keys.open:
+        app.add_middleware(Guard, settings=settings)
+    app.add_middleware(Cors, settings=settings)
+    app.add_middleware(Trace)
+    app.openapi = lambda: _document(app)  # type: ignore[method-assign]
+    return app
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, with the schemas of the structs that the routes answer."""
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        document["components"]["schemas"].update(answers.schemas())
+        # FastAPI documents its own shape of a 422, which no route here answers.
+        for name in ("HTTPValidationError", "ValidationError"):
+            document["components"]["schemas"].pop(name, None)
+        app.openapi_schema = document
+    return app.openapi_schema

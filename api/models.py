@@ -1,0 +1,205 @@
+"""What the api takes and gives, beside `proto.views`: request bodies are checked by pydantic, answers are plain structs."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from proto.observations import Word
+from proto.views import CouldNotTell, Episode, LedgerLine, Level, SessionView, Status
+
+MAX_LABEL_CHARS = 200
+MAX_METADATA_ITEMS = 32
+MAX_METADATA_KEY_CHARS = 64
+MAX_METADATA_VALUE_CHARS = 512
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class CreateSession(BaseModel):
+    """A new session. Nothing is required."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"label": "Interview 4711", "policy": "standard", "metadata": {"job": "backend engineer"}}]
+        },
+    )
+
+    label: Annotated[str, Field(max_length=MAX_LABEL_CHARS, description="The platform's own name for the session.")] = (
+        ""
+    )
+    policy: Annotated[
+        str, Field(min_length=1, max_length=64, description="What is analysed and which rules may raise the score.")
+    ] = "standard"
+    metadata: Annotated[
+        dict[str, str],
+        Field(
+            max_length=MAX_METADATA_ITEMS,
+            description=f"Kept and given back as it is: at most {MAX_METADATA_ITEMS} entries, "
+            f"keys of 1-{MAX_METADATA_KEY_CHARS} and values of at most {MAX_METADATA_VALUE_CHARS} characters.",
+        ),
+    ] = {}
+
+    @field_validator("label")
+    @classmethod
+    def _printable(cls, value: str) -> str:
+        if _CONTROL.search(value):
+            raise ValueError("must have no control characters")
+        return value
+
+    @field_validator("metadata")
+    @classmethod
+    def _bounded(cls, value: dict[str, str]) -> dict[str, str]:
+        for key, item in value.items():
+            if not 1 <= len(key) <= MAX_METADATA_KEY_CHARS or _CONTROL.search(key):
+                raise ValueError(f"keys must be 1-{MAX_METADATA_KEY_CHARS} printable characters")
+            if len(item) > MAX_METADATA_VALUE_CHARS or _CONTROL.search(item):
+                raise ValueError(f"values must be at most {MAX_METADATA_VALUE_CHARS} printable characters")
+        return value
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of the answers below."""
+
+
+class CreatedSession(Answered, frozen=True, kw_only=True):
+    """A session and where everything of it is. `token` is shown once: it publishes to this session and nothing else.
+
+    `candidate_url` carries the token in its fragment, which browsers do not send to any server.
+    """
+
+    id: str
+    token: str
+    whip_url: str
+    candidate_url: str
+    feed_url: str
+    ws_url: str
+    state_url: str
+
+
+class SessionSummary(Answered, frozen=True, kw_only=True):
+    """One row of the list: the fields of SessionView that stay small, under their names there."""
+
+    session: str
+    seq: int
+    status: Status
+    label: str
+    policy: str
+    created_unix_s: float
+    clock_s: float
+    score: float
+    level: Level
+    review_recommended: bool
+    could_not_tell: CouldNotTell
+    active: tuple[Episode, ...] = ()
+    alert_count: int = 0
+
+
+class SessionList(Answered, frozen=True, kw_only=True):
+    """A page of sessions. `next_cursor` gives the next page; null on the last."""
+
+    sessions: tuple[SessionSummary, ...]
+    next_cursor: str | None
+
+
+class Segment(Answered, frozen=True, kw_only=True):
+    """Words committed at once: observation `seq` of the log. Times are session seconds, probabilities 0-1."""
+
+    seq: int
+    utterance: int
+    start_s: float
+    end_s: float
+    text: str
+    language: str
+    model: str
+    final: bool
+    words: tuple[Word, ...]
+
+
+class Transcript(Answered, frozen=True, kw_only=True):
+    """What was said, as far as it is certain. `available` is false where no speech recognition ran: `reason` says why.
+
+    `next_after_seq` asks for the next page; null on the last.
+    """
+
+    session: str
+    available: bool
+    reason: str
+    text: str
+    segments: tuple[Segment, ...]
+    next_after_seq: int | None
+
+
+class EvidenceItem(Answered, frozen=True, kw_only=True):
+    """A still or clip: observation `seq` of the log, made for the alert `alert_id` at session second `t_s`."""
+
+    name: str
+    alert_id: str
+    media_type: str
+    sha256: str
+    size_bytes: int
+    t_s: float
+    seq: int
+    url: str
+
+
+class EvidenceList(Answered, frozen=True, kw_only=True):
+    session: str
+    evidence: tuple[EvidenceItem, ...]
+
+
+class Ledger(Answered, frozen=True, kw_only=True):
+    """Every change of the score, oldest first; `dropped` older ones are no longer shown (they are still in the log)."""
+
+    session: str
+    seq: int
+    clock_s: float
+    score: float
+    ledger: tuple[LedgerLine, ...]
+    dropped: int
+
+
+class Timeline(Answered, frozen=True, kw_only=True):
+    """Stretches of the session, oldest first; `active` are those that go on now."""
+
+    session: str
+    seq: int
+    clock_s: float
+    timeline: tuple[Episode, ...]
+    active: tuple[Episode, ...]
+
+
+class Receipt(Answered, frozen=True, kw_only=True):
+    """What an erasure removed. `deleted_at` is UTC, ISO 8601."""
+
+    id: str
+    deleted_at: str
+    log_messages: int
+    audio_messages: int
+    evidence_objects: int
+    alerts: int
+    dead_letters: int
+    snapshot: bool
+
+
+def summarise(view: SessionView) -> SessionSummary:
+    """Row of the list for a view."""
+    return SessionSummary(
+        session=view.session,
+        seq=view.seq,
+        status=view.status,
+        label=view.label,
+        policy=view.policy,
+        created_unix_s=view.created_unix_s,
+        clock_s=view.clock_s,
+        score=view.score,
+        level=view.level,
+        review_recommended=view.review_recommended,
+        could_not_tell=view.could_not_tell,
+        active=view.active,
+        alert_count=len(view.alerts),
+    )

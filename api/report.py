@@ -1,0 +1,291 @@
+"""The report of a session: what was found, said so that a person can check it. Pure: a view and a transcript in, words out.
+
+Every claim names the observation of the log (`seq`) that caused it. What was not measured is said to be not measured. The
+report asks for a look where there is a reason; it never decides about a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from api.models import EvidenceItem, Segment
+from proto.views import Episode, Level, Measures, SessionView, Severity, Status
+
+NOT_MEASURED = "not measured"
+REVIEW = (
+    "A human review is recommended: the score reached the policy's limit. The score is no verdict; a human decides, "
+    "with the pictures and the circumstances in view."
+)
+NO_REVIEW = "No review is recommended by the policy. The score is no verdict either way; a human decides."
+
+
+class Measure(msgspec.Struct, frozen=True, kw_only=True):
+    """One figure over the whole session; `value` is null and `text` says so where it was not measured."""
+
+    name: str
+    value: float | None
+    unit: str
+    text: str
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """One ledger line in words: `points` when it was added, `points_now` what is left of them. `seq` is its observation."""
+
+    seq: int
+    t_s: float
+    at: str
+    rule: str
+    severity: Severity
+    points: float
+    points_now: float
+    text: str
+
+
+class AlertClaim(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert that was raised, caused by observation `seq`."""
+
+    id: str
+    seq: int
+    t_s: float
+    at: str
+    rule: str
+    severity: Severity
+    text: str
+
+
+class Stretch(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch of the timeline in words; `duration_s` of an open one is up to now."""
+
+    kind: str
+    severity: Severity
+    start_s: float
+    end_s: float | None
+    duration_s: float
+    text: str
+
+
+class Missing(msgspec.Struct, frozen=True, kw_only=True):
+    """A feature that did not work in this session, why, and what an operator runs to have it next time."""
+
+    feature: str
+    reason: str
+    command: str
+    text: str
+
+
+class Uncertainty(msgspec.Struct, frozen=True, kw_only=True):
+    """For how long nothing could be judged. It never raises the score."""
+
+    total_s: float
+    share: float | None
+    active: bool
+    reasons: tuple[str, ...]
+    text: str
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """A session in words and figures, as of log sequence `seq`. Nothing in it is a decision about a person."""
+
+    session: str
+    label: str
+    status: Status
+    seq: int
+    generated_at: str
+    created_unix_s: float
+    duration_s: float
+    policy: str
+    policy_hash: str
+    summary: str
+    score: float
+    level: Level
+    review_recommended: bool
+    recommendation: str
+    could_not_tell: Uncertainty
+    measures: tuple[Measure, ...]
+    unavailable: tuple[Missing, ...]
+    ledger: tuple[Claim, ...]
+    ledger_dropped: int
+    alerts: tuple[AlertClaim, ...]
+    timeline: tuple[Stretch, ...]
+    evidence: tuple[EvidenceItem, ...]
+    transcript: tuple[Segment, ...]
+    transcript_text: str
+    transcript_complete: bool
+
+
+def build(
+    view: SessionView,
+    transcript: Sequence[Segment],
+    evidence: Sequence[EvidenceItem],
+    *,
+    generated_at: str,
+    transcript_complete: bool = True,
+) -> Report:
+    """Report of a view. `generated_at` is UTC, ISO 8601; `transcript_complete` is false where the transcript was cut."""
+    return Report(
+        session=view.session,
+        label=view.label,
+        status=view.status,
+        seq=view.seq,
+        generated_at=generated_at,
+        created_unix_s=view.created_unix_s,
+        duration_s=view.clock_s,
+        policy=view.policy,
+        policy_hash=view.policy_hash,
+        summary=_summary(view),
+        score=round(view.score, 1),
+        level=view.level,
+        review_recommended=view.review_recommended,
+        recommendation=REVIEW if view.review_recommended else NO_REVIEW,
+        could_not_tell=_uncertainty(view),
+        measures=_measures(view.measures),
+        unavailable=_unavailable(view),
+        ledger=_ledger(view),
+        ledger_dropped=view.ledger_dropped,
+        alerts=_alerts(view),
+        timeline=tuple(_stretch(episode, view.clock_s) for episode in view.timeline),
+        evidence=tuple(evidence),
+        transcript=tuple(transcript),
+        transcript_text=" ".join(segment.text for segment in transcript if segment.text),
+        transcript_complete=transcript_complete,
+    )
+
+
+def clock(t_s: float) -> str:
+    """Session seconds as m:ss, or h:mm:ss from an hour on."""
+    minutes, seconds = divmod(int(max(0.0, t_s)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def _summary(view: SessionView) -> str:
+    lines = len(view.ledger) + view.ledger_dropped
+    found = "nothing raised the score" if not lines else f"{_count(lines, 'finding')} raised the score"
+    state = {"created": "has not begun", "live": "is going on", "stalled": "is interrupted"}.get(view.status, "is over")
+    uncertain_s = view.could_not_tell.total_s
+    uncertain = f"; for {uncertain_s:.1f} s nothing could be judged" if uncertain_s >= 0.05 else ""
+    return (
+        f"The session {state} after {clock(view.clock_s)}: {found}, which stands at {view.score:.0f} of 100 "
+        f"({view.level}){uncertain}."
+    )
+
+
+def _uncertainty(view: SessionView) -> Uncertainty:
+    told = view.could_not_tell
+    share = min(1.0, told.total_s / view.clock_s) if view.clock_s > 0 else None
+    if told.total_s < 0.05:
+        text = "Everything that was received could be judged."
+    else:
+        part = "" if share is None else f" ({share:.0%} of the session)"
+        text = f"For {told.total_s:.1f} s{part} nothing could be judged. This did not raise the score."
+    return Uncertainty(total_s=told.total_s, share=share, active=told.active, reasons=told.reasons, text=text)
+
+
+_MEASURES: tuple[tuple[str, str, str], ...] = (
+    ("frames_seen", "frames", "Pictures looked at"),
+    ("frames_skipped", "frames", "Pictures that could not be read"),
+    ("face_share", "share", "Share of time with a face"),
+    ("eyes_off_share", "share", "Share of time with the eyes off the screen"),
+    ("blinks_per_min", "1/min", "Blinks a minute"),
+    ("speech_share", "share", "Share of time with speech"),
+    ("speech_s", "s", "Speech altogether"),
+    ("longest_pause_s", "s", "Longest pause"),
+    ("words", "words", "Words"),
+    ("words_per_min", "1/min", "Words a minute"),
+)
+# Counts that are 0 because nothing was there to be counted; the share beside them says whether it was looked for.
+_COUNTED_WITH = {"speech_s": "speech_share", "longest_pause_s": "speech_share", "words": "words_per_min"}
+
+
+def _measures(measures: Measures) -> tuple[Measure, ...]:
+    found = []
+    for name, unit, label in _MEASURES:
+        value = getattr(measures, name)
+        if not value and name in _COUNTED_WITH and getattr(measures, _COUNTED_WITH[name]) is None:
+            value = None
+        found.append(Measure(name=name, value=value, unit=unit, text=f"{label}: {_figure(value, unit)}."))
+    return tuple(found)
+
+
+def _figure(value: float | None, unit: str) -> str:
+    if value is None:
+        return NOT_MEASURED
+    if unit == "share":
+        return f"{value:.0%}"
+    if unit == "s":
+        return f"{value:.1f} s"
+    return f"{value:.1f}" if isinstance(value, float) and unit == "1/min" else f"{value:g}"
+
+
+def _unavailable(view: SessionView) -> tuple[Missing, ...]:
+    return tuple(
+        Missing(
+            feature=feature.name,
+            reason=feature.reason,
+            command=feature.command,
+            text=f"{feature.name} was not available"
+            + (f": {feature.reason}" if feature.reason else "")
+            + (f" (to have it: {feature.command})" if feature.command else "")
+            + ". What it would have seen or heard was not measured.",
+        )
+        for feature in view.features
+        if not feature.available
+    )
+
+
+def _ledger(view: SessionView) -> tuple[Claim, ...]:
+    claims = []
+    for line in view.ledger:
+        age_s = max(0.0, view.clock_s - line.t_s)
+        # Decay by half every half-life: the same sum that makes the score.
+        left = line.weight * 0.5 ** (age_s / line.half_life_s) if line.half_life_s > 0 else 0.0
+        claims.append(
+            Claim(
+                seq=line.seq,
+                t_s=line.t_s,
+                at=clock(line.t_s),
+                rule=line.rule,
+                severity=line.severity,
+                points=line.weight,
+                points_now=round(left, 2),
+                text=f"At {clock(line.t_s)}: {line.why} This added {line.weight:g} points, of which {left:.1f} are left.",
+            )
+        )
+    return tuple(claims)
+
+
+def _alerts(view: SessionView) -> tuple[AlertClaim, ...]:
+    return tuple(
+        AlertClaim(
+            id=alert.id,
+            seq=alert.seq,
+            t_s=alert.t_s,
+            at=clock(alert.t_s),
+            rule=alert.rule,
+            severity=alert.severity,
+            text=alert.message,
+        )
+        for alert in view.alerts
+    )
+
+
+def _stretch(episode: Episode, clock_s: float) -> Stretch:
+    end_s = episode.end_s if episode.end_s is not None else max(clock_s, episode.start_s)
+    duration_s = max(0.0, end_s - episode.start_s)
+    until = f"to {clock(end_s)}" if episode.end_s is not None else "and still so"
+    name = episode.kind.replace("_", " ").lower()
+    detail = f": {episode.detail}" if episode.detail else ""
+    return Stretch(
+        kind=episode.kind,
+        severity=episode.severity,
+        start_s=episode.start_s,
+        end_s=episode.end_s,
+        duration_s=round(duration_s, 3),
+        text=f"{clock(episode.start_s)} {until} ({duration_s:.1f} s): {name}{detail}",
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

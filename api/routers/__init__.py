@@ -1,0 +1,1 @@
+"""The endpoints. A router parses, makes one call, shapes the answer."""

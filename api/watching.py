@@ -1,0 +1,115 @@
+"""What one watcher is told, in order: the snapshot, then what is newer than it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import msgspec
+
+from api.feed import KEEPALIVE, Event, Hub, Watcher
+from api.listing import Listing
+from api.sessions import Sessions
+from proto.errors import NotFound, Unavailable
+
+RESYNC_RETRY_S = 1.0
+ALL_SNAPSHOTS = 1000
+MAX_TOLD = 4000
+
+
+class Watching:
+    """One live feed. `session` "" is all sessions. Use `events` once, and `close` whatever happens."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        sessions: Sessions,
+        listing: Listing,
+        *,
+        session: str,
+        last_event_id: int | None,
+        keepalive_s: float,
+    ) -> None:
+        self._hub = hub
+        self._sessions = sessions
+        self._listing = listing
+        self._session = session
+        self._keepalive_s = keepalive_s
+        # Log sequence up to which each session has been told.
+        self._told: dict[str, int] = {}
+        if session and last_event_id is not None:
+            self._told[session] = last_event_id
+        self._opening: list[Event] = []
+        self.watcher: Watcher = hub.join(session)
+
+    async def open(self) -> None:
+        """Read the snapshot, after joining: nothing falls between the two.
+
+        Raises:
+            NotFound: no such session.
+            BusUnavailable: NATS does not answer.
+        """
+        try:
+            self._opening = await self._snapshots()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Leave the hub."""
+        self._hub.leave(self.watcher)
+
+    async def events(self) -> AsyncGenerator[Event, None]:
+        """Snapshot and changes until the watcher's end; KEEPALIVE when nothing happens."""
+        for event in self._opening:
+            yield event
+        while True:
+            if self.watcher.resync:
+                for event in await self._resync():
+                    yield event
+            event = await self.watcher.next(self._keepalive_s)
+            if event is not None:
+                if self._is_news(event):
+                    yield event
+            elif self.watcher.ending is not None:
+                break
+            elif not self.watcher.resync:
+                yield KEEPALIVE
+        if self.watcher.ending == "slow":
+            yield Event(
+                "cut", self._session, b'{"reason":"this feed was read too slowly; come back with the last event id"}'
+            )
+
+    async def _resync(self) -> list[Event]:
+        self.watcher.resync = False
+        try:
+            return await self._snapshots()
+        except NotFound:
+            self.watcher.end("deleted")
+            return [Event("deleted", self._session, msgspec.json.encode({"kind": "deleted", "session": self._session}))]
+        except Unavailable:
+            self.watcher.resync = True
+            await asyncio.sleep(RESYNC_RETRY_S)
+            return []
+
+    async def _snapshots(self) -> list[Event]:
+        if self._session:
+            view = await self._sessions.view(self._session)
+            found = [Event("snapshot", view.session, msgspec.json.encode(view), view.seq)]
+        else:
+            rows = await self._listing.newest(ALL_SNAPSHOTS)
+            found = [Event("snapshot", row.session, msgspec.json.encode(row), row.seq) for row in rows]
+        return [event for event in found if self._is_news(event)]
+
+    def _is_news(self, event: Event) -> bool:
+        if event.name == "deleted":
+            self._told.pop(event.session, None)
+        if event.seq is None:
+            return True
+        if event.seq <= self._told.get(event.session, 0):
+            return False
+        self._told[event.session] = event.seq
+        while len(self._told) > MAX_TOLD:
+            # The session longest in here: at worst, something old is told twice.
+            del self._told[next(iter(self._told))]
+        return True
