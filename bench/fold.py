@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from pathlib import Path
 
 import msgspec
 
 from aggregator.risk import fold, state
 from bench.figures import Report
+from bench.policies import PACKAGED
 from bench.stack import Stack
-from proto import codec, policy, subjects
+from proto import codec, subjects
+from proto import policy as policies
 from proto.observations import AnyObservation, Face, FrameSeen, Observation, Quality, SessionCreated
 from proto.views import Snapshot
 from runtime.bus import Bus
 from runtime.settings import RuntimeSettings
+
+PURE = 20_000
+SESSIONS, FRAMES = 20, 1_000
+IN_FLIGHT = 200
+THROUGH_S = 120.0
 
 FACE = Face(
     x=0.4, y=0.3, width=0.2, height=0.3, yaw_deg=2.0, pitch_deg=1.0, roll_deg=0.0, left_eye_openness=0.3,
@@ -39,3 +45,55 @@ def observations(session: str, count: int, policy_toml: str) -> list[Observation
         for seq in range(count)
     ]  # fmt: skip
     return [first, *frames]
+
+
+def pure(report: Report) -> None:
+    """Decode and fold in one process, without any bus."""
+    text = (PACKAGED / "standard.toml").read_text()
+    policy = policies.parse(text)
+    created, *frames = observations("pure", PURE, text)
+    assert isinstance(created, SessionCreated)
+    now = state.initial(created, policy, policies.digest(text), 1)
+    wire = [codec.encode(frame) for frame in frames]
+    begin = time.perf_counter()
+    for seq, data in enumerate(wire, start=2):
+        now, _ = fold.apply(now, codec.decode(data, AnyObservation), policy, seq, created.created_unix_s + seq / 5)
+    elapsed = time.perf_counter() - begin
+    report.add("pure fold with decoding", elapsed / PURE * 1e6, "us/observation", PURE)
+
+
+async def through_nats(stack: Stack, report: Report) -> None:
+    """From the log through the aggregator to stored snapshots: many sessions, appended before anybody folds."""
+    text = (PACKAGED / "standard.toml").read_text()
+    async with await Bus.connect(RuntimeSettings(nats_url=stack.nats_url), "bench") as bus:
+        stack.kill("aggregator")
+        names = [f"fold{number}" for number in range(SESSIONS)]
+        limit = asyncio.Semaphore(IN_FLIGHT)
+
+        async def append(observation: Observation) -> None:
+            async with limit:
+                await bus.observe(observation, 60.0)
+
+        begin = time.perf_counter()
+        for name in names:
+            await asyncio.gather(*(append(o) for o in observations(name, FRAMES, text)))
+        total = SESSIONS * (FRAMES + 1)
+        report.add("append to the log, one publisher", total / (time.perf_counter() - begin), "msg/s", total)
+        stack.spawn("aggregator")
+        await stack.ready("aggregator")
+        before, begin = stack.cpu_s("aggregator"), time.perf_counter()
+        first = await _folded(bus, names)
+        async with asyncio.timeout(THROUGH_S):
+            async with (await bus.bucket(subjects.KV_SESSIONS)).watch() as changes:
+                async for _ in changes:
+                    if (done := await _folded(bus, names)) >= SESSIONS * FRAMES:
+                        break
+        elapsed, cpu = time.perf_counter() - begin, stack.cpu_s("aggregator") - before
+        report.add("fold through NATS with snapshots", (done - first) / elapsed, "msg/s", done - first)
+        report.add("CPU of the aggregator doing so", cpu / max(1, done - first) * 1e6, "us/observation", done - first)
+
+
+async def _folded(bus: Bus, names: list[str]) -> int:
+    bucket = await bus.bucket(subjects.KV_SESSIONS)
+    entries = await asyncio.gather(*(bucket.get(name) for name in names))
+    return sum(codec.decode(entry.value, Snapshot).view.measures.frames_seen for entry in entries if entry)

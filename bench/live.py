@@ -135,12 +135,16 @@ async def cost_and_latency(
             async with peers(stack, count, steady, "standard") as sessions:
                 window = await measure(stack, bus, sessions, seconds)
             frames = len(window.age_s)
-            report.say(f"\n{count} live session{'s' * (count > 1)}, 720p30 VP8 + Opus, analysed at 5 fps, {seconds:g} s")
+            report.say(
+                f"\n{count} live session{'s' * (count > 1)}, 720p30 VP8 + Opus, analysed at 5 fps, {seconds:g} s"
+            )
             for stage in STAGES:
                 report.add(f"CPU {stage}, {count} sessions", window.cpu_ms[stage], "ms/session-s", frames)
             total = sum(window.cpu_ms.values())
             report.add(f"CPU whole pipe, {count} sessions", total, "ms/session-s", frames, 85.0)
-            report.add(f"frames judged a second, {count} sessions", min(window.fps, default=0.0), "fps (worst)", frames, 5.0)
+            report.add(
+                f"frames judged a second, {count} sessions", min(window.fps, default=0.0), "fps (worst)", frames, 5.0
+            )
             for stage, values in sorted(window.stages_ms.items()):
                 report.add(f"vision {stage} p50, {count} sessions", percentile(values, 0.5), "ms/frame", len(values))
             async with peers(stack, count, moving, "bench") as sessions:
@@ -166,7 +170,9 @@ async def sessions_held(stack: Stack, report: Report, steady: Path, counts: tupl
                 report.say(f"  {count}: could not connect them all")
                 break
             worst, age = min(window.fps, default=0.0), percentile(window.age_s, 0.95)
-            report.say(f"  {count}: worst {worst:.2f} fps, age p95 {age * 1000:.0f} ms -> {'held' if window.held else 'not'}")
+            report.say(
+                f"  {count}: worst {worst:.2f} fps, age p95 {age * 1000:.0f} ms -> {'held' if window.held else 'not'}"
+            )
             if not window.held:
                 break
             held = count

@@ -11,6 +11,7 @@ import json
 import sys
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import av
 import httpx
@@ -49,7 +50,7 @@ class LoopTrack(MediaStreamTrack):
         self._index = 0
         self._begin_s: float | None = None
 
-    async def recv(self) -> Packet:
+    async def recv(self) -> Packet[Any]:
         clock = asyncio.get_running_loop()
         if self._begin_s is None:
             self._begin_s = clock.time()
@@ -77,7 +78,12 @@ async def connect(http: httpx.AsyncClient, url: str, path: str, policy: str) -> 
     answer = await http.post(created["whip_url"], content=peer.localDescription.sdp, headers=headers)
     answer.raise_for_status()
     connected = asyncio.Event()
-    peer.on("connectionstatechange", lambda: peer.connectionState == "connected" and connected.set())
+
+    def on_state() -> None:
+        if peer.connectionState == "connected":
+            connected.set()
+
+    peer.on("connectionstatechange", on_state)
     await peer.setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
     async with asyncio.timeout(CONNECT_S):
         await connected.wait()

@@ -44,7 +44,9 @@ def encode(script: Script, path: Path) -> Path:
         for number in range(int(script.duration_s * FPS)):
             picture = scene.picture(number / FPS)
             wide = cv2.resize(picture[60:420], (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_LINEAR)
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(wide, np.uint8), format="bgr24").reformat(format="yuv420p")
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(wide, np.uint8), format="bgr24").reformat(
+                format="yuv420p"
+            )
             frame.pts, frame.time_base = number, Fraction(1, FPS)
             container.mux(video.encode(frame))
         container.mux(video.encode(None))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from types import UnionType
+from typing import Any, TypeVar, overload
 
 import msgspec
 
@@ -29,7 +30,11 @@ def encode(message: msgspec.Struct) -> bytes:
     return _encoder.encode(message)
 
 
-def decode(data: bytes, kind: type[T]) -> T:
+@overload
+def decode(data: bytes, kind: type[T]) -> T: ...
+@overload
+def decode(data: bytes, kind: UnionType) -> Any: ...
+def decode(data: bytes, kind: type[T] | UnionType) -> T | Any:
     """Message of type `kind` (a Struct or a tagged union of them) from bytes; unknown fields are ignored.
 
     Raises:
@@ -39,7 +44,7 @@ def decode(data: bytes, kind: type[T]) -> T:
     if decoder is None:
         decoder = _decoders[kind] = msgspec.msgpack.Decoder(kind)
     try:
-        return decoder.decode(data)  # type: ignore[return-value]
+        return decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadMessage(str(error), data) from error
 
