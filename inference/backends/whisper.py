@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from proto.errors import FeatureMissing
+from proto.errors import FeatureMissing, Unavailable
 
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel
@@ -96,11 +96,18 @@ class WhisperBackend:
 
         Raises:
             FeatureMissing: the model is not loaded.
+            Unavailable: the library failed, for example for want of memory.
         """
         if self._model is None:
             raise FeatureMissing(FEATURE, "the model is not loaded")
+        try:
+            return self._transcribe(self._model, samples, language)
+        except RuntimeError as error:
+            raise Unavailable(f"{self.name} failed: {error}") from error
+
+    def _transcribe(self, model: WhisperModel, samples: NDArray[np.float32], language: str) -> Hypothesis:
         # Temperature 0 only: the same sound must give the same words to a worker and to its successor.
-        found, info = self._model.transcribe(
+        found, info = model.transcribe(
             samples,
             language=language or None,
             beam_size=self._beam_size,

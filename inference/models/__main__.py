@@ -1,0 +1,8 @@
+"""`python -m inference.models list|pull NAME...`"""
+
+from __future__ import annotations
+
+from inference.models.cli import main
+
+if __name__ == "__main__":
+    main()

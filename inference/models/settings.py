@@ -1,0 +1,18 @@
+"""Where models live: one setting for every process that uses them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from runtime.settings import ServiceSettings
+
+
+class ModelSettings(ServiceSettings, section="models"):
+    """The model store."""
+
+    dir: Path = Field(
+        default_factory=lambda: Path.home() / ".cache" / "candor" / "models",
+        description="Folder that holds pulled models.",
+    )

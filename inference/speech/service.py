@@ -1,0 +1,159 @@
+"""A speech worker: takes sessions that have sound, as many as it has room for, and listens to each under a lease."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+
+from inference.backends.silero import SileroBackend
+from inference.speech import metrics
+from inference.speech.decoding import Decoder
+from inference.speech.discovery import Discovery
+from inference.speech.resume import standing
+from inference.speech.session import Session
+from inference.speech.settings import SpeechSettings
+from proto import subjects
+from proto.errors import CandorError, FeatureMissing
+from runtime import lifecycle
+from runtime.bus import Bus
+from runtime.leases import Lease, Leases
+from runtime.log import get_logger
+
+SETTLED_LIMIT = 10_000
+
+log = get_logger("speech")
+
+
+async def serve(settings: SpeechSettings, bus: Bus, stop: asyncio.Event) -> None:
+    """Run one worker until `stop` is set; sessions are given back as they are, a successor goes on."""
+    silero = SileroBackend()
+    silero.load()
+    owner = f"speech-{socket.gethostname()}-{os.getpid()}"
+    # Leases end last: a session may publish as long as its lease is held, and is given back when it has stopped.
+    async with Leases(bus, owner) as leases, Decoder(settings) as decoder:
+        _tell_feature(bus, await decoder.ensure(), decoder)
+        worker = Worker(settings, bus, leases, silero, decoder)
+        await worker.run(stop)
+    silero.close()
+
+
+class Worker:
+    """The sessions of one process."""
+
+    def __init__(
+        self, settings: SpeechSettings, bus: Bus, leases: Leases, silero: SileroBackend, decoder: Decoder
+    ) -> None:
+        self._settings = settings
+        self._bus = bus
+        self._leases = leases
+        self._silero = silero
+        self._decoder = decoder
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._settled: dict[str, int] = {}
+        self._stop = asyncio.Event()
+        self._count()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Take sessions until `stop` is set, then give them back."""
+        discovery = Discovery(self._bus, self._offer)
+        try:
+            await discovery.run(stop)
+        finally:
+            self._stop.set()
+            await asyncio.gather(*self._tasks.values())
+
+    def _offer(self, session: str) -> None:
+        """Take a session, if it is not ours already and there is room."""
+        if session in self._tasks or self._stop.is_set():
+            return
+        if len(self._tasks) >= self._settings.max_sessions:
+            metrics.TURNED_AWAY.inc()
+            return
+        self._tasks[session] = asyncio.create_task(self._hold(session), name=f"speech-{session}")
+        self._count()
+
+    async def _hold(self, session: str) -> None:
+        lease: Lease | None = None
+        try:
+            if not await self._news(session):
+                return
+            lease = await self._leases.acquire(subjects.lease_audio(session))
+            if lease is not None:
+                await self._listen(session, lease)
+        except CandorError as error:
+            # The boundary of a session: its sound waits in the stream, whoever offers it next takes it up from the log.
+            metrics.FAILED.labels(type(error).__name__).inc()
+            log.warning("speech.session_given_back", session=session, error=type(error).__name__, reason=str(error))
+        except Exception as error:
+            metrics.FAILED.labels(type(error).__name__).inc()
+            log.exception("speech.session_failed", session=session)
+        finally:
+            if lease is not None:
+                await self._release(lease)
+            self._tasks.pop(session, None)
+            self._count()
+
+    async def _listen(self, session: str, lease: Lease) -> None:
+        where = await standing(self._bus, session)
+        if where is None:
+            # Not created here, or erased: nobody may listen.
+            self._settle(session, await self._newest(session))
+            return
+        if where.resumed:
+            metrics.RESUMED.inc()
+        listener = Session(self._bus, session, lease, where, self._settings, self._silero, self._decoder)
+        log.info("speech.session_taken", session=session, resumed=where.resumed)
+        run = asyncio.create_task(listener.run(self._stop), name=f"speech-listen-{session}")
+        lost = asyncio.create_task(lease.lost.wait(), name=f"speech-lease-{session}")
+        try:
+            await asyncio.wait({run, lost}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            # Whatever is under way when the lease is lost stops at once.
+            for task in (run, lost):
+                task.cancel()
+            results = await asyncio.gather(run, lost, return_exceptions=True)
+        if isinstance(results[0], Exception):
+            raise results[0]
+        _tell_feature(self._bus, self._decoder.missing, self._decoder)
+        if lease.held and not self._stop.is_set():
+            self._settle(session, listener.last_seq or await self._newest(session))
+            log.info("speech.session_over", session=session)
+
+    async def _news(self, session: str) -> bool:
+        """Whether there is sound beyond what this worker has settled."""
+        return session not in self._settled or await self._newest(session) > self._settled[session]
+
+    async def _newest(self, session: str) -> int:
+        last = await self._bus.last(subjects.AUDIO, subjects.audio(session))
+        return last.seq if last else 0
+
+    def _settle(self, session: str, seq: int) -> None:
+        self._settled[session] = seq
+        while len(self._settled) > SETTLED_LIMIT:
+            del self._settled[next(iter(self._settled))]
+
+    async def _release(self, lease: Lease) -> None:
+        try:
+            await self._leases.release(lease)
+        except CandorError as error:
+            log.warning("speech.release_failed", key=lease.key, reason=str(error))
+
+    def _count(self) -> None:
+        metrics.SESSIONS.set(len(self._tasks))
+        metrics.FREE.set(self._settings.max_sessions - len(self._tasks))
+
+
+def _tell_feature(bus: Bus, missing: FeatureMissing | None, decoder: Decoder) -> None:
+    detail = str(missing) if missing else f"model {decoder.model}"
+    bus.health.set("feature:transcript", ok=missing is None, detail=detail, critical=False)
+
+
+def main() -> int:
+    """What `candor speech` runs."""
+    return lifecycle.run("speech", SpeechSettings, serve)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,265 @@
+"""One session's sound, from the stream to the log, for as long as this worker holds its lease."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from inference.backends.silero import SileroBackend
+from inference.backends.whisper import FEATURE, Hypothesis
+from inference.speech import metrics
+from inference.speech.decoding import Decoder
+from inference.speech.hearing import Event, Heard, Hearing
+from inference.speech.resume import SOURCE, Standing
+from inference.speech.settings import SpeechSettings
+from inference.speech.timeline import End, Gap, Piece, Stretch, Timeline, check
+from inference.speech.transcriber import Outcome, Request, Transcriber
+from proto import codec, subjects
+from proto.errors import BadMessage, Full, Unavailable
+from proto.media import Audio
+from proto.observations import FeatureStatus, Observation, SpeechHeard, WordsCommitted
+from proto.views import Committed, Tentative
+from runtime.bus import Bus, Delivery, Follow
+from runtime.leases import Lease
+from runtime.log import get_logger
+
+BATCH = 64
+WAIT_S = 0.5
+LAG_TOLERATED_S = 10.0
+"""So far behind, the sound of a takeover is still decoded as often as if it were live; beyond, less often."""
+SWITCHED_OFF = "the session's policy switches it off"
+
+log = get_logger("speech")
+
+
+class LeaseLost(Unavailable):
+    """Another worker has this session now."""
+
+
+class Session:
+    """Follows one session's audio. Made anew at each takeover from what the log says."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        session: str,
+        lease: Lease,
+        standing: Standing,
+        settings: SpeechSettings,
+        silero: SileroBackend,
+        decoder: Decoder,
+    ) -> None:
+        self._bus = bus
+        self._session = session
+        self._lease = lease
+        self._settings = settings
+        self._decoder = decoder
+        self._standing = standing
+        self._next_second = standing.next_second
+        self._next_commit = standing.next_commit
+        self._timeline = Timeline()
+        self._hearing = Hearing(
+            silero, settings.vad, settings.endpoints, resume=standing.safe, pause_s=standing.pause_s
+        )
+        self._transcriber: Transcriber | None = None
+        self.last_seq = 0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until the sound has ended or stayed away, `stop` is set or the lease is lost.
+
+        Raises:
+            LeaseLost: somebody else may have the session; nothing more was published.
+            BusUnavailable: an observation was not acknowledged: the session must be taken up anew from the log.
+        """
+        if not self._standing.analysis.audio:
+            return
+        await self._prepare_text()
+        from_seq = self._standing.safe.seq if self._standing.safe else 1
+        async with self._bus.follow(subjects.AUDIO, subjects.audio(self._session), max(1, from_seq)) as follow:
+            await self._listen(follow, stop)
+
+    async def _listen(self, follow: Follow, stop: asyncio.Event) -> None:
+        silent_s = 0.0
+        ended = stalled = False
+        while not stop.is_set():
+            self._check_lease()
+            batch = await follow.next(BATCH, WAIT_S)
+            for delivery in batch:
+                self.last_seq = delivery.seq
+                ended = await self._take(delivery)
+                # A long takeover must not keep the other sessions of this process waiting.
+                await asyncio.sleep(0)
+            if batch:
+                silent_s, stalled = 0.0, False
+                continue
+            if not follow.opened:
+                continue
+            silent_s += WAIT_S
+            if silent_s >= self._settings.stall_s and not stalled:
+                stalled = True
+                await self._tell(self._hearing.stall())
+            if ended or silent_s >= self._settings.idle_release_s:
+                return
+
+    async def _take(self, delivery: Delivery) -> bool:
+        """Hear one message; True if it ended the source."""
+        behind_s = max(0.0, time.time() - delivery.unix_s)
+        metrics.LAG.observe(behind_s)
+        try:
+            message: Audio = codec.decode(delivery.data, Audio)  # type: ignore[arg-type]
+            check(message, delivery.data)
+        except BadMessage as error:
+            await self._bus.dead_letter("speech", delivery, error)
+            # AUDIO is not acknowledged: gone from there, it cannot stop a successor again.
+            await self._bus.delete_message(subjects.AUDIO, delivery.seq)
+            return False
+        overlapped_s = self._timeline.overlapped_s
+        stretches = self._timeline.take(message, delivery.seq)
+        metrics.OVERLAPPED.inc(self._timeline.overlapped_s - overlapped_s)
+        if self._transcriber is not None:
+            self._transcriber.step_s = self._step_s(behind_s)
+        for stretch in stretches:
+            _count(stretch)
+            await self._tell(self._hearing.take(stretch))
+        return any(isinstance(stretch, End) for stretch in stretches)
+
+    def _step_s(self, behind_s: float) -> float:
+        """How often to decode: less often the further behind the stream's end this worker is."""
+        factor = 1.0 + max(0.0, behind_s - LAG_TOLERATED_S) / LAG_TOLERATED_S
+        return min(self._settings.max_step_s, self._settings.step_s * factor)
+
+    async def _prepare_text(self) -> None:
+        """Be ready to transcribe, or say once why there is no transcript."""
+        analysis = self._standing.analysis
+        missing = await self._decoder.ensure() if analysis.transcript else None
+        available = analysis.transcript and missing is None
+        if available:
+            self._transcriber = Transcriber(
+                step_s=self._settings.step_s,
+                window_s=self._settings.window_s,
+                memory=self._standing.memory,
+                language=self._settings.language,
+            )
+        if self._standing.told_feature:
+            return
+        reason = "" if analysis.transcript else SWITCHED_OFF
+        status = FeatureStatus(
+            session=self._session,
+            source=SOURCE,
+            seq=0,
+            t_s=0.0,
+            feature=FEATURE,
+            available=available,
+            reason=missing.reason if missing else reason,
+            command=missing.command if missing else "",
+        )
+        await self._observe(status)
+
+    async def _tell(self, events: list[Event]) -> None:
+        """Publish what was heard, and decode where it is time to."""
+        for event in events:
+            if isinstance(event, Heard):
+                await self._heard(event)
+            elif self._transcriber is not None and (request := self._transcriber.take(event)) is not None:
+                needed = self._transcriber.needs_decoding(request)
+                hypothesis = await self._decode(request) if needed else None
+                await self._outcome(self._transcriber.apply(request, hypothesis))
+
+    async def _heard(self, heard: Heard) -> None:
+        second, safe = heard.second, heard.safe
+        if second.index < self._next_second:
+            return
+        self._next_second = second.index + 1
+        observation = SpeechHeard(
+            session=self._session,
+            source=SOURCE,
+            seq=second.index,
+            t_s=round(second.t_s, 4),
+            duration_s=round(second.duration_s, 4),
+            speech_s=round(second.speech_s, 4),
+            level_dbfs=round(second.level_dbfs, 2),
+            pause_s=round(second.pause_s, 4),
+            gap_s=round(second.gap_s, 4),
+            clipped=round(second.clipped, 6),
+            ended_pause_s=round(second.ended_pause_s, 4),
+            resume_s=safe.t_s if safe else None,
+            resume_seq=safe.seq if safe else 0,
+        )
+        await self._observe(observation)
+
+    async def _decode(self, request: Request) -> Hypothesis | None:
+        """The words of a request. A decode that fails twice is given up: the transcript goes on behind it."""
+        for _attempt in range(2):
+            try:
+                return await self._decoder.decode(request)
+            except (Unavailable, Full) as error:
+                log.warning("speech.decode_failed", session=self._session, error=str(error))
+        return None
+
+    async def _outcome(self, outcome: Outcome) -> None:
+        if not outcome.worth_telling:
+            return
+        if outcome.words or outcome.final:
+            await self._commit(outcome)
+        self._check_lease()
+        text = Tentative(
+            session=self._session, utterance=outcome.utterance, start_s=outcome.start_s, text=outcome.tentative
+        )
+        await self._bus.publish(subjects.live(self._session), text)
+
+    async def _commit(self, outcome: Outcome) -> None:
+        first = self._next_commit == self._standing.next_commit
+        committed = WordsCommitted(
+            session=self._session,
+            source=SOURCE,
+            seq=self._next_commit,
+            t_s=outcome.heard_until_s,
+            utterance=outcome.utterance,
+            words=outcome.words,
+            language=outcome.language,
+            model=self._decoder.model,
+            final=outcome.final,
+            heard_until_s=outcome.heard_until_s,
+            window_start_s=outcome.window_start_s,
+            resume_s=outcome.safe.t_s if outcome.safe else None,
+            resume_seq=outcome.safe.seq if outcome.safe else 0,
+        )
+        await self._observe(committed)
+        if first:
+            await self._make_sure(committed)
+        self._next_commit += 1
+        metrics.WORDS.inc(len(outcome.words))
+        for word in outcome.words:
+            metrics.COMMIT_DELAY.observe(max(0.0, outcome.heard_until_s - word.end_s))
+        if outcome.words:
+            text = " ".join(word.text for word in outcome.words)
+            start_s, end_s = outcome.words[0].start_s, outcome.words[-1].end_s
+            news = Committed(
+                session=self._session, utterance=outcome.utterance, start_s=start_s, end_s=end_s, text=text
+            )
+            self._check_lease()
+            await self._bus.publish(subjects.live(self._session), news)
+
+    async def _make_sure(self, committed: WordsCommitted) -> None:
+        """A predecessor's last commit may have been on its way at the takeover and have come first under this number."""
+        last = await self._bus.last(subjects.LOG, subjects.log(self._session, "words.committed"))
+        if last is None or last.data != codec.encode(committed):
+            raise LeaseLost(f"another worker wrote commit {committed.seq} of session {self._session}")
+
+    async def _observe(self, observation: Observation) -> None:
+        self._check_lease()
+        await self._bus.observe(observation)
+
+    def _check_lease(self) -> None:
+        if not self._lease.held:
+            raise LeaseLost(f"the lease of session {self._session} is lost")
+
+
+def _count(stretch: Stretch) -> None:
+    match stretch:
+        case Piece():
+            metrics.AUDIO.inc(stretch.end_s - stretch.t_s)
+        case Gap():
+            metrics.GAPS.inc(stretch.duration_s)
+        case End():
+            pass
