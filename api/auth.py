@@ -1,7 +1,8 @@
 """Who may do what: API keys with roles, and the session tokens that publish.
 
-Keys and tokens are kept and compared as SHA-256 digests, in constant time: neither a memory dump nor a stopwatch gives one
-away. With no key configured every caller is `admin`, which is why such a server listens on loopback only (`check_exposure`).
+Keys and tokens are kept and compared as SHA-256 digests, in constant time: neither a memory dump nor a stopwatch gives
+one away. With no key configured every caller may do everything, which is why such a server listens on loopback only
+(`check_exposure`).
 """
 
 from __future__ import annotations

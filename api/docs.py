@@ -20,13 +20,13 @@ details{border:1px solid var(--line);border-radius:.5rem;margin:.5rem 0}
 summary{padding:.6rem .8rem;cursor:pointer;display:flex;gap:.8rem;flex-wrap:wrap;align-items:baseline}
 summary:focus-visible{outline:3px solid Highlight}
 .body{padding:0 1rem 1rem}
-.verb{font:700 .8rem ui-monospace,monospace;min-width:4rem;color:#fff;background:#666;border-radius:.3rem;padding:.1rem .4rem;
-text-align:center}
+.verb{font:700 .8rem ui-monospace,monospace;min-width:4rem;color:#fff;background:#666;text-align:center;
+border-radius:.3rem;padding:.1rem .4rem}
 .get{background:var(--get)}.post{background:var(--post)}.patch{background:var(--patch)}.delete{background:var(--delete)}
 code,pre{font:.85rem/1.45 ui-monospace,monospace}
 pre{background:var(--soft);padding:.7rem;border-radius:.4rem;overflow:auto;max-height:26rem}
-table{border-collapse:collapse;width:100%}td,th{text-align:left;border-top:1px solid var(--line);padding:.3rem .6rem .3rem 0;
-vertical-align:top}
+table{border-collapse:collapse;width:100%}
+td,th{text-align:left;vertical-align:top;border-top:1px solid var(--line);padding:.3rem .6rem .3rem 0}
 .about{opacity:.8}
 """
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -32,7 +31,7 @@ log = get_logger("api")
 
 
 class Erasure:
-    """Erases sessions. Every method raises BusUnavailable when NATS does not answer in time; erasing again is then safe."""
+    """Erases sessions. Raises BusUnavailable when NATS does not answer in time; erasing again is then safe."""
 
     def __init__(self, settings: ApiSettings, bus: Bus, listing: Listing) -> None:
         self._bus = bus
@@ -115,10 +114,8 @@ class Erasure:
 
     async def _dead_letters(self, session: str) -> int:
         """Messages of the session that were put aside because they did not decode."""
-        found: list[int] = []
-        async for delivery in self._bus.read(subjects.DEAD, subjects.dead("*"), timeout_s=self._timeout_s):
-            if session in delivery.headers.get(HEADER_SUBJECT, "").split("."):
-                found.append(delivery.seq)
+        letters = self._bus.read(subjects.DEAD, subjects.dead("*"), timeout_s=self._timeout_s)
+        found = [letter.seq async for letter in letters if session in letter.headers.get(HEADER_SUBJECT, "").split(".")]
         for seq in found:
             await self._within(self._bus.delete_message(subjects.DEAD, seq))
         return len(found)

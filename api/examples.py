@@ -16,10 +16,11 @@ from api.models import (
     summarise,
 )
 from proto.observations import Word
-from proto.views import Alert, CouldNotTell, Episode, Feature, LedgerLine, Measures, SessionView
+from proto.views import Alert, CouldNotTell, Episode, Feature, LedgerLine, Measures, SessionView, Watch
 
 ID = "1qx4z7mk3v9r2t8w"
 _STILL = "a-0001.jpg"
+_TOKEN = "uQ2rJ7c0yH5o1fXw3kT9vB6nM8sD4aEzGpLiWqYxRtU"  # noqa: S105 - an example
 
 LINE = LedgerLine(
     seq=412,
@@ -66,13 +67,18 @@ VIEW = SessionView(
     measures=Measures(frames_seen=310, face_share=0.97, speech_share=0.4, speech_s=24.0, longest_pause_s=4.1, words=58),
     evidence=(_STILL,),
     metadata={"job": "backend engineer"},
+    peak_score=25.0,
+    rules=(
+        Watch(rule="MULTIPLE_FACES", severity="critical", weight=25.0, state="watched", fired=1),
+        Watch(rule="PHONE_DETECTED", severity="critical", weight=30.0, state="not_measured", reason="no detector"),
+    ),
 )
 
 CREATED = CreatedSession(
     id=ID,
-    token="uQ2rJ7c0yH5o1fXw3kT9vB6nM8sD4aEzGpLiWqYxRtU",
+    token=_TOKEN,
     whip_url=f"https://candor.example/v1/whip/{ID}",
-    candidate_url=f"https://candor.example/candidate?session={ID}#token=uQ2rJ7c0yH5o1fXw3kT9vB6nM8sD4aEzGpLiWqYxRtU",
+    candidate_url=f"https://candor.example/candidate?session={ID}#token={_TOKEN}",
     feed_url=f"https://candor.example/v1/sessions/{ID}/feed",
     ws_url=f"wss://candor.example/v1/sessions/{ID}/feed/ws",
     state_url=f"https://candor.example/v1/sessions/{ID}",

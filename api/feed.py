@@ -1,8 +1,8 @@
 """The live feed: one subscription on the bus, handed to every watcher through a bounded queue.
 
-A watcher joins before it reads the snapshot, so nothing falls between the two; what the snapshot already holds is recognised
-by its log sequence. A watcher that lags by more than its bound is cut and may come back with its last event id. When the bus
-itself lost something (a reconnect, an overflow), everybody is given snapshots anew.
+A watcher joins before it reads the snapshot, so nothing falls between the two; what the snapshot already holds is
+recognised by its log sequence. A watcher that lags by more than its bound is cut and may come back with its last event
+id. When the bus itself lost something (a reconnect, an overflow), everybody is given snapshots anew.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Watcher:
         self._wake.set()
 
     def end(self, ending: Ending) -> None:
-        """Say why this is over. A cut or stopped reader gets no more; one whose session was erased gets what is queued."""
+        """Say why this is over. A cut or stopped reader gets no more; an erased session's gets what is queued."""
         if self.ending is None:
             self.ending = ending
             if ending != "deleted":

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from api import report
 from api.models import EvidenceItem, Segment, Transcript
+from api.reported import Report
 from api.sessions import Sessions
 from proto import subjects
 from proto.observations import EvidenceStored, WordsCommitted
@@ -14,7 +15,7 @@ from runtime.bus import Bus
 
 MAX_EVIDENCE = 1000
 MAX_REPORT_SEGMENTS = 10_000
-TEXT_FEATURE = "text"
+TEXT_FEATURES = frozenset({"transcript", "text"})
 
 
 class Findings:
@@ -50,7 +51,7 @@ class Findings:
         objects = await self._bus.objects(subjects.OBJECTS_EVIDENCE)
         return await objects.get(subjects.evidence(session, name))
 
-    async def report(self, session: str, base_url: str) -> report.Report:
+    async def report(self, session: str, base_url: str) -> Report:
         """The session's report as of now."""
         view = await self._sessions.view(session)
         words = await self._sessions.words(session, 0, MAX_REPORT_SEGMENTS + 1)
@@ -97,7 +98,7 @@ def evidence_of(observation: EvidenceStored, seq: int, base_url: str) -> Evidenc
 
 def _text_missing(view: SessionView) -> str:
     for feature in view.features:
-        if feature.name == TEXT_FEATURE and not feature.available:
+        if feature.name in TEXT_FEATURES and not feature.available:
             return (
                 f"{feature.reason} (run: {feature.command})" if feature.command else feature.reason or "not available"
             )

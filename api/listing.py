@@ -1,4 +1,4 @@
-"""The list of sessions, kept in memory: rebuilt at start from the log and the snapshots, then fed by what changes in both."""
+"""The list of sessions, in memory: rebuilt at start from log and snapshots, then fed by what changes in both."""
 
 from __future__ import annotations
 
@@ -48,6 +48,8 @@ class _RowView(msgspec.Struct, frozen=True, kw_only=True):
     review_recommended: bool
     could_not_tell: CouldNotTell
     active: tuple[Episode, ...]
+    peak_score: float = 0.0
+    alerts_dropped: int = 0
     alerts: tuple[msgspec.Raw, ...] = ()
 
 
@@ -194,8 +196,8 @@ class Listing:
         known = self._rows.get(session)
         if session in self._erased or (known is not None and known.seq > view.seq):
             return
-        fields = {name: getattr(view, name) for name in _RowView.__struct_fields__ if name != "alerts"}
-        self._put(SessionSummary(**fields, alert_count=len(view.alerts)))
+        fields = {name: getattr(view, name) for name in SessionSummary.__struct_fields__ if name != "alert_count"}
+        self._put(SessionSummary(**fields, alert_count=len(view.alerts) + view.alerts_dropped))
 
     async def _follow_records(self) -> None:
         async with self._bus.follow(subjects.LOG, subjects.log_kind("session.created")) as follow:

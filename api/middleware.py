@@ -136,8 +136,9 @@ def _allow(answer: MutableHeaders, origin: str, preflight: bool) -> None:
 class Guard:
     """Protects a server without API keys from web pages in the same browser.
 
-    A page of another site may not call it (its Origin, or Sec-Fetch-Site, gives it away), and a page that points its own name
-    at 127.0.0.1 (DNS rebinding) is recognised by that name. WHIP needs a token in any case and may come from anywhere.
+    A page of another site may not call it (its Origin, or Sec-Fetch-Site, gives it away), and a page that points its
+    own name at 127.0.0.1 (DNS rebinding) is recognised by that name. WHIP needs a token in any case and may come from
+    anywhere.
     """
 
     def __init__(self, app: ASGIApp, settings: ApiSettings) -> None:

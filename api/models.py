@@ -1,4 +1,4 @@
-"""What the api takes and gives, beside `proto.views`: request bodies are checked by pydantic, answers are plain structs."""
+"""What the api takes and gives beside `proto.views`: bodies are checked by pydantic, answers are plain structs."""
 
 from __future__ import annotations
 
@@ -96,6 +96,7 @@ class SessionSummary(Answered, frozen=True, kw_only=True):
     review_recommended: bool
     could_not_tell: CouldNotTell
     active: tuple[Episode, ...] = ()
+    peak_score: float = 0.0
     alert_count: int = 0
 
 
@@ -201,5 +202,6 @@ def summarise(view: SessionView) -> SessionSummary:
         review_recommended=view.review_recommended,
         could_not_tell=view.could_not_tell,
         active=view.active,
-        alert_count=len(view.alerts),
+        peak_score=view.peak_score,
+        alert_count=len(view.alerts) + view.alerts_dropped,
     )

@@ -1,4 +1,4 @@
-"""Every error as application/problem+json (RFC 9457), whoever raised it: our rooms, FastAPI's validation, or the router."""
+"""Every error as application/problem+json (RFC 9457), whoever raised it: a room, FastAPI's validation, the router."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
+from starlette.routing import Match
 
 from api.auth import Forbidden, Unauthorized
 from proto.errors import BadInput, CandorError, Conflict, FeatureMissing, Full, NotFound, Refused, Unavailable
@@ -138,8 +139,6 @@ def allowed_methods(request: Request) -> list[str]:
 
 
 def _methods_at(route: Any, scope: Mapping[str, Any]) -> set[str]:
-    from starlette.routing import Match
-
     found: set[str] = set()
     for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
         match, _ = route.matches({**scope, "method": method})

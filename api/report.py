@@ -1,118 +1,23 @@
-"""The report of a session: what was found, said so that a person can check it. Pure: a view and a transcript in, words out.
+"""The report of a session: what was found, said so that a person can check it. Pure: view and transcript in, words out.
 
-Every claim names the observation of the log (`seq`) that caused it. What was not measured is said to be not measured. The
-report asks for a look where there is a reason; it never decides about a person.
+Every claim names the observation of the log (`seq`) that caused it. What was not measured is said to be not measured.
+The report asks for a look where there is a reason; it never decides about a person.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
 from api.models import EvidenceItem, Segment
-from proto.views import Episode, Level, Measures, SessionView, Severity, Status
+from api.reported import AlertClaim, Claim, Measure, Missing, Report, RuleState, Stretch, Uncertainty
+from proto.views import Episode, Measures, SessionView, Watch
 
 NOT_MEASURED = "not measured"
 REVIEW = (
-    "A human review is recommended: the score reached the policy's limit. The score is no verdict; a human decides, "
-    "with the pictures and the circumstances in view."
+    "A human review is recommended: the score reached the policy's limit{when}. The score is no verdict; a human "
+    "decides, with the pictures and the circumstances in view."
 )
 NO_REVIEW = "No review is recommended by the policy. The score is no verdict either way; a human decides."
-
-
-class Measure(msgspec.Struct, frozen=True, kw_only=True):
-    """One figure over the whole session; `value` is null and `text` says so where it was not measured."""
-
-    name: str
-    value: float | None
-    unit: str
-    text: str
-
-
-class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """One ledger line in words: `points` when it was added, `points_now` what is left of them. `seq` is its observation."""
-
-    seq: int
-    t_s: float
-    at: str
-    rule: str
-    severity: Severity
-    points: float
-    points_now: float
-    text: str
-
-
-class AlertClaim(msgspec.Struct, frozen=True, kw_only=True):
-    """An alert that was raised, caused by observation `seq`."""
-
-    id: str
-    seq: int
-    t_s: float
-    at: str
-    rule: str
-    severity: Severity
-    text: str
-
-
-class Stretch(msgspec.Struct, frozen=True, kw_only=True):
-    """A stretch of the timeline in words; `duration_s` of an open one is up to now."""
-
-    kind: str
-    severity: Severity
-    start_s: float
-    end_s: float | None
-    duration_s: float
-    text: str
-
-
-class Missing(msgspec.Struct, frozen=True, kw_only=True):
-    """A feature that did not work in this session, why, and what an operator runs to have it next time."""
-
-    feature: str
-    reason: str
-    command: str
-    text: str
-
-
-class Uncertainty(msgspec.Struct, frozen=True, kw_only=True):
-    """For how long nothing could be judged. It never raises the score."""
-
-    total_s: float
-    share: float | None
-    active: bool
-    reasons: tuple[str, ...]
-    text: str
-
-
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """A session in words and figures, as of log sequence `seq`. Nothing in it is a decision about a person."""
-
-    session: str
-    label: str
-    status: Status
-    seq: int
-    generated_at: str
-    created_unix_s: float
-    duration_s: float
-    policy: str
-    policy_hash: str
-    summary: str
-    score: float
-    level: Level
-    review_recommended: bool
-    recommendation: str
-    could_not_tell: Uncertainty
-    measures: tuple[Measure, ...]
-    unavailable: tuple[Missing, ...]
-    ledger: tuple[Claim, ...]
-    ledger_dropped: int
-    alerts: tuple[AlertClaim, ...]
-    timeline: tuple[Stretch, ...]
-    evidence: tuple[EvidenceItem, ...]
-    transcript: tuple[Segment, ...]
-    transcript_text: str
-    transcript_complete: bool
 
 
 def build(
@@ -123,7 +28,7 @@ def build(
     generated_at: str,
     transcript_complete: bool = True,
 ) -> Report:
-    """Report of a view. `generated_at` is UTC, ISO 8601; `transcript_complete` is false where the transcript was cut."""
+    """Report of a view. `generated_at` is UTC, ISO 8601; `transcript_complete` is false where the text was cut."""
     return Report(
         session=view.session,
         label=view.label,
@@ -136,16 +41,22 @@ def build(
         policy_hash=view.policy_hash,
         summary=_summary(view),
         score=round(view.score, 1),
+        peak_score=round(view.peak_score, 1),
         level=view.level,
         review_recommended=view.review_recommended,
-        recommendation=REVIEW if view.review_recommended else NO_REVIEW,
+        review_s=view.review_s,
+        recommendation=_recommendation(view),
         could_not_tell=_uncertainty(view),
         measures=_measures(view.measures),
+        rules=tuple(_rule(watch) for watch in view.rules),
         unavailable=_unavailable(view),
         ledger=_ledger(view),
         ledger_dropped=view.ledger_dropped,
         alerts=_alerts(view),
+        alerts_dropped=view.alerts_dropped,
         timeline=tuple(_stretch(episode, view.clock_s) for episode in view.timeline),
+        timeline_dropped=view.timeline_dropped,
+        rejected=view.rejected,
         evidence=tuple(evidence),
         transcript=tuple(transcript),
         transcript_text=" ".join(segment.text for segment in transcript if segment.text),
@@ -166,10 +77,31 @@ def _summary(view: SessionView) -> str:
     state = {"created": "has not begun", "live": "is going on", "stalled": "is interrupted"}.get(view.status, "is over")
     uncertain_s = view.could_not_tell.total_s
     uncertain = f"; for {uncertain_s:.1f} s nothing could be judged" if uncertain_s >= 0.05 else ""
+    unmeasured = sum(watch.state == "not_measured" for watch in view.rules)
+    blind = f" {_count(unmeasured, 'rule')} could not be measured at all." if unmeasured else ""
     return (
         f"The session {state} after {clock(view.clock_s)}: {found}, which stands at {view.score:.0f} of 100 "
-        f"({view.level}){uncertain}."
+        f"({view.level}; at most {max(view.peak_score, view.score):.0f}){uncertain}.{blind}"
     )
+
+
+def _recommendation(view: SessionView) -> str:
+    if not view.review_recommended:
+        return NO_REVIEW
+    return REVIEW.format(when="" if view.review_s is None else f" at {clock(view.review_s)}")
+
+
+def _rule(watch: Watch) -> RuleState:
+    name = _plain(watch.rule)
+    because = f": {watch.reason}" if watch.reason else ""
+    if watch.state == "watched":
+        fired = "did not fire" if not watch.fired else f"fired {_count(watch.fired, 'time')}"
+        text = f"{name} was watched and {fired}."
+    elif watch.state == "off":
+        text = f"{name} was off{because or ' by the policy'}."
+    else:
+        text = f"{name} was {NOT_MEASURED}{because}. That it did not fire says nothing."
+    return RuleState(rule=watch.rule, severity=watch.severity, state=watch.state, fired=watch.fired, text=text)
 
 
 def _uncertainty(view: SessionView) -> Uncertainty:
@@ -250,7 +182,7 @@ def _ledger(view: SessionView) -> tuple[Claim, ...]:
                 severity=line.severity,
                 points=line.weight,
                 points_now=round(left, 2),
-                text=f"At {clock(line.t_s)}: {line.why} This added {line.weight:g} points, of which {left:.1f} are left.",
+                text=f"At {clock(line.t_s)}: {line.why} This added {line.weight:g} points; {left:.1f} are left.",
             )
         )
     return tuple(claims)
@@ -275,7 +207,7 @@ def _stretch(episode: Episode, clock_s: float) -> Stretch:
     end_s = episode.end_s if episode.end_s is not None else max(clock_s, episode.start_s)
     duration_s = max(0.0, end_s - episode.start_s)
     until = f"to {clock(end_s)}" if episode.end_s is not None else "and still so"
-    name = episode.kind.replace("_", " ").lower()
+    name = _plain(episode.kind).lower()
     detail = f": {episode.detail}" if episode.detail else ""
     return Stretch(
         kind=episode.kind,
@@ -285,6 +217,10 @@ def _stretch(episode: Episode, clock_s: float) -> Stretch:
         duration_s=round(duration_s, 3),
         text=f"{clock(episode.start_s)} {until} ({duration_s:.1f} s): {name}{detail}",
     )
+
+
+def _plain(rule: str) -> str:
+    return rule.replace("_", " ").capitalize()
 
 
 def _count(number: int, noun: str) -> str:

@@ -17,7 +17,7 @@ from runtime.bus import Bus
 from runtime.health import QuietServer, listen
 from runtime.log import get_logger
 
-# A peer that takes nothing for so long is gone, even if its system still answers probes; the kernel then frees the socket.
+# A peer that takes nothing for so long is gone, even if its system answers probes; the kernel then frees the socket.
 DEAD_PEER_MS = 30_000
 MAX_HEADER_BYTES = 64 * 1024
 WS_MAX_MESSAGE_BYTES = 4 * 1024
@@ -46,6 +46,8 @@ async def serve_on(sock: socket.socket, app: FastAPI, stop: asyncio.Event) -> No
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
     server = QuietServer(_config(settings, app))
     _tell(settings, parts, sock.getsockname()[1])
+    parts.bus.health.check("feed", parts.hub.subscribed.is_set)
+    parts.bus.health.check("list", lambda: parts.listing.ready)
     async with asyncio.TaskGroup() as tasks:
         background = [tasks.create_task(parts.hub.run()), tasks.create_task(parts.listing.run())]
         serving = tasks.create_task(server.serve(sockets=[sock]))

@@ -98,7 +98,7 @@ class Sessions:
         return await self._within(self._bus.last(subjects.LOG, subjects.log(session, "session.ended"))) is not None
 
     async def end(self, session: str, reason: str) -> SessionView:
-        """Log the end, tell ingest to close the peers, and give the state as soon as it says so (or after a bounded wait).
+        """Log the end, have ingest close the peers, and give the state as soon as it says so (or after a bounded wait).
 
         Ending twice is harmless. Raises NotFound.
         """
@@ -122,7 +122,7 @@ class Sessions:
         return None if delivery is None else (codec.decode(delivery.data, kind), delivery.seq)
 
     async def read(self, session: str, kind: type[T], *, after_seq: int = 0) -> AsyncIterator[tuple[T, int]]:
-        """Observations of a kind in log order, each with its sequence; one that does not decode is counted and left out."""
+        """Observations of a kind in log order with their sequences; what does not decode is counted and left out."""
         subject = subjects.log(session, str(kind.__struct_config__.tag))
         async for delivery in self._bus.read(subjects.LOG, subject, from_seq=after_seq + 1):
             try:

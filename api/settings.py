@@ -22,13 +22,11 @@ class ApiSettings(ServiceSettings, section="api"):
         pattern=r"^(https?://[^\s?#]+)?$",
         description="URL under which people reach the api, for the links it gives out; empty: as the request came in.",
     )
-    tls_cert_file: Path | None = Field(
-        None, description="PEM certificate chain; with tls_key_file the api speaks HTTPS."
-    )
+    tls_cert_file: Path | None = Field(None, description="PEM certificate chain: with tls_key_file, HTTPS is spoken.")
     tls_key_file: Path | None = Field(None, description="PEM private key of tls_cert_file.")
     trusted_proxies: str = Field(
         "127.0.0.1,::1",
-        description="Addresses whose X-Forwarded-For and X-Forwarded-Proto are believed, comma separated.",
+        description="Addresses whose X-Forwarded-For and -Proto are believed, comma separated.",
     )
 
     keys: SecretStr = Field(
@@ -39,7 +37,7 @@ class ApiSettings(ServiceSettings, section="api"):
     )
     allowed_hosts: str = Field(
         "",
-        description="Host names accepted besides loopback when there are no API keys, comma separated (a tunnel's name).",
+        description="Host names accepted besides loopback while there are no API keys, comma separated.",
     )
     allow_origins: str = Field(
         "", description="Origins of web pages that may call the api from a browser, comma separated; * is any."

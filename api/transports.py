@@ -1,4 +1,4 @@
-"""A live feed on the wire: server-sent events or WebSocket. Both end a reader that is too slow, however stuck its socket is."""
+"""A live feed on the wire: server-sent events or WebSocket. Both end a reader that is too slow, however stuck it is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from api import metrics
-from api.feed import KEEPALIVE, Ending, Event
+from api.feed import KEEPALIVE, Ending
 from api.watching import Watching
 
 RECONNECT_MS = 1000
@@ -33,7 +33,7 @@ class EventStream(Response):
         self._watching = watching
         self._cut_grace_s = cut_grace_s
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         async def write(data: bytes, more: bool = True) -> None:
             await send({"type": "http.response.body", "body": data, "more_body": more})
 

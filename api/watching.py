@@ -15,6 +15,7 @@ from proto.errors import NotFound, Unavailable
 RESYNC_RETRY_S = 1.0
 ALL_SNAPSHOTS = 1000
 MAX_TOLD = 4000
+CUT = b'{"reason":"this feed was read too slowly; come back with the last event id"}'
 
 
 class Watching:
@@ -67,18 +68,16 @@ class Watching:
             if self.watcher.resync:
                 for event in await self._resync():
                     yield event
-            event = await self.watcher.next(self._keepalive_s)
-            if event is not None:
-                if self._is_news(event):
-                    yield event
+            taken = await self.watcher.next(self._keepalive_s)
+            if taken is not None:
+                if self._is_news(taken):
+                    yield taken
             elif self.watcher.ending is not None:
                 break
             elif not self.watcher.resync:
                 yield KEEPALIVE
         if self.watcher.ending == "slow":
-            yield Event(
-                "cut", self._session, b'{"reason":"this feed was read too slowly; come back with the last event id"}'
-            )
+            yield Event("cut", self._session, CUT)
 
     async def _resync(self) -> list[Event]:
         self.watcher.resync = False

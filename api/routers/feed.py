@@ -38,8 +38,9 @@ _RESPONSES = {
 }
 _ABOUT = """Events: `snapshot` first, then `changed` (with only the ledger lines, episodes and alerts that are new),
 `tentative` and `committed` words, `deleted` when the session is erased, `cut` when this feed is read too slowly.
-An event's `id` is the log sequence it holds. With the last one given back as Last-Event-ID, a feed of one session begins
-with what is newer, and repeats no snapshot when nothing is. A new snapshot may come at any time: it replaces everything.
+An event's `id` is the log sequence it holds. With the last one given back as Last-Event-ID, a feed of one session
+begins with what is newer, and repeats no snapshot when nothing is. A new snapshot may come at any time: it replaces
+everything before it.
 WebSocket frames are `{"event", "id", "data"}`."""
 
 

@@ -11,7 +11,7 @@ from api import answers, examples
 from api.auth import Right
 from api.models import Ledger, Timeline, Transcript
 from api.parts import Documented, Needs, SessionId, Uses, base_url
-from api.report import Report
+from api.reported import Report
 
 MAX_SEGMENTS = 1000
 

@@ -87,7 +87,7 @@ async def state(session: SessionId, parts: Uses, _doc: Documented) -> Response:
     responses=answers.described(SessionView, examples.VIEW, refusals=(401, 403, 404, 503)),
 )
 async def end(session: SessionId, parts: Uses, _doc: Documented) -> Response:
-    """Closes its peers and gives the last state; 202 if the state does not say `ended` yet. Ending twice is harmless."""
+    """Closes its peers and gives the last state; 202 if that does not say `ended` yet. Ending twice is harmless."""
     view = await parts.sessions.end(session, "requested")
     return answers.json(view, 200 if view.status in OVER else 202)
 

@@ -40,7 +40,7 @@ async def _text(request: Request, media_type: str) -> str:
     summary="Publish: SDP offer",
     responses={
         201: {
-            "description": "SDP answer; `Location` is the WHIP session, `ETag` its ICE session, `Link` the ICE servers.",
+            "description": "SDP answer; `Location` is the WHIP session, `ETag` its ICE session, `Link` ICE servers.",
             "content": {
                 SDP: {"schema": {"type": "string"}, "example": "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\n..."}
             },
@@ -118,7 +118,7 @@ async def goodbye(
 
 
 @router.options("/{session}", include_in_schema=False)
-async def options(session: str, parts: Uses) -> Response:
+async def options(parts: Uses) -> Response:
     response = Response(status_code=200, headers={"Allow": _ALLOW, "Accept-Post": SDP})
     for link in parts.whip.ice_links():
         # Credentials are for those who publish, and OPTIONS carries no token.
@@ -127,5 +127,5 @@ async def options(session: str, parts: Uses) -> Response:
 
 
 @router.options("/{session}/{resource}", include_in_schema=False)
-async def options_resource(session: str, resource: str) -> Response:
+async def options_resource() -> Response:
     return Response(status_code=200, headers={"Allow": _ALLOW_RESOURCE, "Accept-Patch": SDPFRAG})
