@@ -38,7 +38,7 @@ class Peer:
     def __init__(self, bus: Bus, settings: IngestSettings, node: str, offer: Offer, checked: CheckedOffer) -> None:
         self.id = secrets.token_hex(8)
         self.session = offer.session
-        self.etag = f'"{secrets.token_hex(8)}"'
+        self.etag = secrets.token_hex(8)
         self.ring = Ring(settings.ring_s, int(settings.ring_mib * 1024 * 1024))
         self._settings = settings
         self._node = node
@@ -81,7 +81,7 @@ class Peer:
         fragment = parse_fragment(patch.sdpfrag)
         if isinstance(fragment, Declined):
             return fragment
-        if patch.etag not in ("", "*", self.etag):
+        if patch.etag.strip('"') not in ("", "*", self.etag):
             return Declined(status=412, detail="If-Match names another ICE session")
         same = (fragment.ufrag in ("", self._checked.ufrag)) and (fragment.pwd in ("", self._checked.pwd))
         if not same or patch.etag == "*":

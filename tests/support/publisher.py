@@ -17,6 +17,7 @@ from proto import subjects
 from proto.policy import Analysis
 from proto.signalling import Answer, Declined, Delete, Offer, OfferReply, Patch, PeerReply
 from runtime.bus import Bus
+from tests.support.wait import eventually
 
 TONE_HZ = 440.0
 AUDIO_RATE_HZ = 48_000
@@ -115,9 +116,7 @@ class Publisher:
         return reply
 
     async def connected(self) -> None:
-        async with asyncio.timeout(10):
-            while self.pc.connectionState != "connected":
-                await asyncio.sleep(0.02)
+        await eventually(lambda: self.pc.connectionState == "connected", 10)
 
     async def patch(self, sdpfrag: str, etag: str | None = None, peer: str | None = None) -> PeerReply:
         assert self.answer
@@ -132,25 +131,21 @@ class Publisher:
 
     def lose(self, lost: Callable[[str, int], bool]) -> None:
         """Script the network: `lost(kind, n)` says whether the n-th RTP packet of this kind is swallowed."""
-        for sender in self.pc.getSenders():
-            if sender.track is None:
-                continue
-            transport = sender.transport
-            kinds = {s._ssrc: s.kind for s in self.pc.getSenders()}
-            if hasattr(transport, "_unscripted"):
-                continue
-            transport._unscripted = transport._send_rtp
-            counts = {"video": 0, "audio": 0}
+        transport = self.pc.getSenders()[0].transport
+        kinds = {sender._ssrc: sender.kind for sender in self.pc.getSenders()}
+        counts = {"video": 0, "audio": 0}
+        unscripted = transport._send_rtp
 
-            async def send(data: bytes) -> None:
-                kind = kinds.get(int.from_bytes(data[8:12], "big")) if not 192 <= data[1] <= 223 else None
-                if kind is not None:
-                    counts[kind] += 1
-                    if lost(kind, counts[kind] - 1):
-                        return
-                await transport._unscripted(data)
+        async def send(data: bytes) -> None:
+            rtcp = 192 <= data[1] <= 223
+            kind = None if rtcp else kinds.get(int.from_bytes(data[8:12], "big"))
+            if kind is not None:
+                counts[kind] += 1
+                if lost(kind, counts[kind] - 1):
+                    return
+            await unscripted(data)
 
-            transport._send_rtp = send
+        transport._send_rtp = send
 
     async def vanish(self) -> None:
         """Die without a word, as a killed process does: nothing more is sent or answered."""
