@@ -165,7 +165,7 @@ class Hub:
 
     def _take(self, delivery: Delivery) -> None:
         try:
-            event = event_of(codec.decode(delivery.data, Live))  # type: ignore[arg-type]
+            event = event_of(codec.decode(delivery.data, Live))
         except BadMessage as error:
             metrics.FEED_UNREADABLE.inc()
             log.warning("api.feed_unreadable", subject=delivery.subject, error=type(error).__name__)

@@ -1,0 +1,123 @@
+"""The report: what is said, that each claim names its observation, and that nothing is claimed that was not measured."""
+
+from __future__ import annotations
+
+from api import report
+from api.examples import EVIDENCE, TRANSCRIPT, VIEW
+from api.reported import Report
+from proto.views import CouldNotTell, Feature, Measures, Watch
+from tests.support.views import a_line, a_view, an_episode
+
+NOW = "2026-01-01T00:00:00+00:00"
+
+
+def built(**changes: object) -> Report:
+    return report.build(a_view("s1", 900, clock_s=240.0, **changes), (), (), generated_at=NOW)
+
+
+def test_a_ledger_line_says_what_is_left_of_it() -> None:
+    lines = (a_line(10, t_s=0.0), a_line(20, t_s=120.0), a_line(30, t_s=240.0))
+    found = built(ledger=lines, score=35.0)
+    # 20 points with a half-life of 120 s: after 240, 120 and 0 s.
+    assert [claim.points_now for claim in found.ledger] == [5.0, 10.0, 20.0]
+    assert sum(claim.points_now for claim in found.ledger) == found.score
+    assert [claim.seq for claim in found.ledger] == [10, 20, 30]
+    assert found.ledger[1].text == "At 2:00: No face for 4.0 s. This added 20 points; 10.0 are left."
+
+
+def test_what_was_not_measured_is_said_to_be_not_measured() -> None:
+    found = {measure.name: measure for measure in built(measures=Measures(frames_seen=100, face_share=0.5)).measures}
+    assert found["frames_seen"].value == 100
+    assert found["face_share"].text == "Share of time with a face: 50%."
+    for name in ("eyes_off_share", "blinks_per_min", "speech_share", "speech_s", "longest_pause_s", "words"):
+        assert found[name].value is None, name
+        assert found[name].text.endswith("not measured.")
+
+
+def test_silence_that_was_measured_is_a_figure() -> None:
+    measures = Measures(speech_share=0.0, words_per_min=0.0, longest_pause_s=30.0)
+    found = {measure.name: measure for measure in built(measures=measures).measures}
+    assert found["speech_s"].value == 0.0
+    assert found["words"].text == "Words: 0."
+    assert found["longest_pause_s"].text == "Longest pause: 30.0 s."
+
+
+def test_a_human_decides_whatever_the_score() -> None:
+    low, high = built(), built(score=80.0, peak_score=85.0, level="critical", review_recommended=True, review_s=61.0)
+    assert "human decides" in low.recommendation
+    assert "human decides" in high.recommendation
+    assert "at 1:01" in high.recommendation
+    assert not low.review_recommended
+    assert high.review_recommended
+
+
+def test_time_that_could_not_be_judged_is_told_and_did_not_count() -> None:
+    found = built(could_not_tell=CouldNotTell(active=True, reasons=("dark",), total_s=60.0)).could_not_tell
+    assert found.share == 0.25
+    assert found.text == "For 60.0 s (25% of the session) nothing could be judged. This did not raise the score."
+    assert built().could_not_tell.text == "Everything that was received could be judged."
+
+
+def test_a_rule_that_was_not_measured_proves_nothing() -> None:
+    found = built(
+        rules=(
+            Watch(rule="NO_FACE", severity="high", weight=20, state="watched", fired=2),
+            Watch(rule="STRESS_HIGH", severity="low", weight=5, state="off"),
+            Watch(rule="PHONE_DETECTED", severity="critical", weight=30, state="not_measured", reason="no detector"),
+        )
+    )
+    assert [rule.text for rule in found.rules] == [
+        "No face was watched and fired 2 times.",
+        "Stress high was off by the policy.",
+        "Phone detected was not measured: no detector. That it did not fire says nothing.",
+    ]
+    assert "1 rule could not be measured at all." in found.summary
+
+
+def test_a_missing_feature_comes_with_its_command() -> None:
+    features = (
+        Feature(name="face", available=True),
+        Feature(name="transcript", available=False, reason="no model", command="candor models pull whisper-tiny"),
+    )
+    (missing,) = built(features=features).unavailable
+    assert "candor models pull whisper-tiny" in missing.text
+    assert "not measured" in missing.text
+
+
+def test_an_open_stretch_lasts_until_now() -> None:
+    found = built(timeline=(an_episode(10.0, 12.5, detail="left the picture"), an_episode(200.0, None)))
+    assert [stretch.duration_s for stretch in found.timeline] == [2.5, 40.0]
+    assert found.timeline[0].text == "0:10 to 0:12 (2.5 s): no face: left the picture"
+    assert found.timeline[1].text == "3:20 and still so (40.0 s): no face"
+
+
+def test_the_summary_of_nothing_and_of_something() -> None:
+    nothing = built().summary
+    assert nothing == (
+        "The session is going on after 4:00: nothing raised the score, which stands at 0 of 100 (low; at most 0)."
+    )
+    something = built(status="ended", ledger=(a_line(1),), ledger_dropped=4, score=9.6, peak_score=42.0).summary
+    assert something.startswith("The session is over after 4:00: 5 findings raised the score, which stands at 10 of 100")
+    assert "at most 42" in something
+
+
+def test_transcript_and_evidence_are_carried() -> None:
+    found = report.build(VIEW, TRANSCRIPT.segments, (EVIDENCE,), generated_at=NOW, transcript_complete=False)
+    assert found.transcript_text == "Good morning."
+    assert found.transcript[0].words[1].probability == 0.95
+    assert found.evidence[0].sha256 == EVIDENCE.sha256
+    assert not found.transcript_complete
+    assert (found.policy, found.policy_hash) == (VIEW.policy, VIEW.policy_hash)
+    assert found.generated_at == NOW
+
+
+def test_clock() -> None:
+    assert [report.clock(t) for t in (-1, 0, 59.9, 60, 3599, 3600, 36061)] == [
+        "0:00",
+        "0:00",
+        "0:59",
+        "1:00",
+        "59:59",
+        "1:00:00",
+        "10:01:01",
+    ]
