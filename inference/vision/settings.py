@@ -28,7 +28,7 @@ class VisionSettings(ServiceSettings, section="vision"):
     max_jpeg_bytes: int = Field(1_000_000, ge=1024, description="Largest picture that is decoded, in bytes.")
     max_pixels: int = Field(4_000_000, ge=4096, description="Largest picture that is decoded, in pixels.")
     max_faces: int = Field(4, ge=1, le=16, description="Most faces looked for in a frame.")
-    min_face_confidence: float = Field(0.5, gt=0, lt=1, description="Score from which the detector's find is a face.")
+    min_face_confidence: float = Field(0.65, gt=0, lt=1, description="Score from which the detector's find is a face.")
     person: bool = Field(True, description="Look for a person where no face is found (about 3 ms a frame).")
     hands: bool = Field(
         True,
