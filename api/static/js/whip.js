@@ -13,9 +13,11 @@ import { retryAfter } from "./backoff.js";
 import { iceServers, preferCodec, sdpFragment } from "./ice.js";
 
 const REQUEST_TIMEOUT_MS = 15_000;
-/** Candidates of the own network are there at once; a slow STUN server must not hold the offer back: the rest trickles. */
-const GATHER_MS = 800;
-const TRICKLE_MS = 150;
+/** Candidates are sent together when nothing new came for so long. */
+const TRICKLE_MS = 60;
+/** How long to gather before an offer that must carry every candidate, for a server that takes none later. */
+const GATHER_MS = 3000;
+const NO_TRICKLE = [405, 501];
 const MAX_BITRATE_BPS = 1_200_000;
 const MAX_FRAMERATE_FPS = 24;
 
@@ -33,20 +35,20 @@ export class WhipClient {
   #endpoint;
   #token;
   #onState;
-  #servers;
   #pc = null;
   #resource = null;
   #etag = "";
+  #servers = [];
   #fresh = [];
   #gathered = false;
-  #trickle = null;
-  #trickleOff = false;
+  #trickles = true;
+  #stream = null;
+  #timer = null;
   #stopped = false;
 
-  constructor({ endpoint, token, servers = [], onState = () => {} }) {
+  constructor({ endpoint, token, onState = () => {} }) {
     this.#endpoint = new URL(endpoint, globalThis.location?.href).href;
     this.#token = token;
-    this.#servers = servers;
     this.#onState = onState;
   }
 
@@ -63,9 +65,8 @@ export class WhipClient {
   /** Offer the stream's tracks and take the answer. Throws WhipError; nothing is left open then. */
   async publish(stream) {
     try {
-      if (this.#servers.length === 0) this.#servers = await this.#askServers();
-      const answered = await this.#offer(stream);
-      if (answered.length > 0 && this.#servers.length === 0) await this.#offerAgain(stream, answered);
+      this.#stream = stream;
+      await this.#offerAtOnce();
     } catch (error) {
       const stopped = this.#stopped;
       await this.stop();
@@ -77,7 +78,7 @@ export class WhipClient {
   /** Leave: DELETE the WHIP session and close. Never throws: the peer's end is noticed by the server in any case. */
   async stop({ keepalive = false } = {}) {
     this.#stopped = true;
-    clearTimeout(this.#trickle);
+    clearTimeout(this.#timer);
     const resource = this.#resource;
     this.#resource = null;
     this.#pc?.close();
@@ -89,63 +90,88 @@ export class WhipClient {
     }
   }
 
-  /** ICE servers the endpoint names before the offer (RFC 9725, 4.6); none if it does not say. */
-  async #askServers() {
-    try {
-      const response = await this.#request("OPTIONS", this.#endpoint);
-      return response.ok ? iceServers(response.headers.get("link")) : [];
-    } catch {
-      return [];
-    }
+  /**
+   * Offer before gathering: the answer to the offer is what names the ICE servers, with credentials that only those who
+   * may publish are told (RFC 9725, 4.6). Candidates follow by trickle.
+   */
+  async #offerAtOnce() {
+    const pc = this.#open();
+    const offer = await pc.createOffer();
+    const answer = await this.#post(offer.sdp);
+    if (this.#servers.length > 0) pc.setConfiguration({ ...pc.getConfiguration(), iceServers: this.#servers });
+    await pc.setLocalDescription(offer);
+    await this.#accept(answer);
   }
 
-  /** The answer named servers too late for the offer to use them: offer once more, with them. */
-  async #offerAgain(stream, servers) {
-    const { pc, resource } = { pc: this.#pc, resource: this.#resource };
-    pc.onconnectionstatechange = null;
-    pc.onicecandidate = null;
-    pc.close();
-    this.#servers = servers;
+  /** For a server that does without trickle (RFC 9725, 4.3.1): offer once more, with every candidate inside. */
+  async #offerWhole() {
+    this.#trickles = false;
+    const [before, resource] = [this.#pc, this.#resource];
+    before.onconnectionstatechange = null;
+    before.onicecandidate = null;
+    before.close();
+    this.#resource = null;
     await this.#request("DELETE", resource).catch(() => null);
-    await this.#offer(stream);
+    const pc = this.#open();
+    await pc.setLocalDescription();
+    await this.#gatherAll();
+    await this.#accept(await this.#post(pc.localDescription.sdp));
   }
 
-  async #offer(stream) {
-    this.#open(stream);
-    const pc = this.#pc;
-    await pc.setLocalDescription();
-    await this.#gather();
-    this.#fresh = [];
-    const offered = pc.localDescription.sdp;
-    const response = await this.#request("POST", this.#endpoint, { body: offered, type: "application/sdp" });
+  #open() {
+    const stream = this.#stream;
+    const pc = new RTCPeerConnection({ iceServers: this.#servers, bundlePolicy: "max-bundle" });
+    this.#pc = pc;
+    this.#gathered = false;
+    pc.onconnectionstatechange = () => this.#onState(pc.connectionState);
+    pc.onicecandidate = ({ candidate }) => this.#found(candidate);
+    for (const track of stream.getAudioTracks().slice(0, 1)) pc.addTransceiver(track, { direction: "sendonly", streams: [stream] });
+    for (const track of stream.getVideoTracks().slice(0, 1)) addVideo(pc, track, stream);
+    return pc;
+  }
+
+  /** Returns the answer's SDP; remembers the WHIP session and its ICE servers. */
+  async #post(sdp) {
+    const response = await this.#request("POST", this.#endpoint, { body: sdp, type: "application/sdp" });
     if (response.status !== 201) throw await refusal(response);
     const location = response.headers.get("location");
     if (!location) throw new WhipError(response.status, "The server accepted, but did not say where the session is.");
     this.#resource = new URL(location, this.#endpoint).href;
     this.#etag = response.headers.get("etag") ?? "";
+    this.#servers = iceServers(response.headers.get("link"));
     if (this.#stopped) throw new WhipError(0, "Stopped.");
-    await pc.setRemoteDescription({ type: "answer", sdp: await response.text() }).catch((error) => {
+    return response.text();
+  }
+
+  async #accept(sdp) {
+    await this.#pc.setRemoteDescription({ type: "answer", sdp }).catch((error) => {
       throw new WhipError(0, `The server's answer cannot be used: ${error.message}`);
     });
-    this.#askTrickle();
-    return iceServers(response.headers.get("link"));
   }
 
-  #open(stream) {
-    const pc = new RTCPeerConnection({ iceServers: this.#servers, bundlePolicy: "max-bundle" });
-    this.#pc = pc;
-    this.#gathered = false;
-    pc.onconnectionstatechange = () => this.#onState(pc.connectionState);
-    pc.onicecandidate = ({ candidate }) => {
-      if (candidate?.candidate) this.#fresh.push(candidate);
-      this.#gathered = candidate === null;
-      this.#askTrickle();
-    };
-    for (const track of stream.getAudioTracks().slice(0, 1)) pc.addTransceiver(track, { direction: "sendonly", streams: [stream] });
-    for (const track of stream.getVideoTracks().slice(0, 1)) addVideo(pc, track, stream);
+  #found(candidate) {
+    if (candidate?.candidate) this.#fresh.push(candidate);
+    this.#gathered = candidate === null;
+    clearTimeout(this.#timer);
+    if (this.#trickles) this.#timer = setTimeout(() => this.#trickle(), TRICKLE_MS);
   }
 
-  async #gather() {
+  /** PATCH what was gathered since the last time. */
+  async #trickle() {
+    if (!this.#resource || this.#stopped) return;
+    const body = sdpFragment(this.#pc.localDescription.sdp, this.#fresh.splice(0), this.#gathered);
+    const headers = this.#etag ? { "If-Match": this.#etag } : {};
+    try {
+      const { status } = await this.#request("PATCH", this.#resource, { body, type: "application/trickle-ice-sdpfrag", headers });
+      if (NO_TRICKLE.includes(status) && this.#trickles && !this.#stopped) await this.#offerWhole();
+    } catch (error) {
+      // A lost PATCH is not fatal, the server also learns addresses from the checks it gets; a lost second offer is.
+      if (!this.#trickles && !this.#stopped) this.#onState("failed");
+      console.info("ICE candidates not delivered:", error.message);
+    }
+  }
+
+  async #gatherAll() {
     const pc = this.#pc;
     if (pc.iceGatheringState === "complete") return;
     await new Promise((resolve) => {
@@ -156,26 +182,6 @@ export class WhipClient {
         resolve();
       });
     });
-  }
-
-  #askTrickle() {
-    if (!this.#resource || this.#trickleOff || this.#stopped) return;
-    if (this.#fresh.length === 0) return;
-    clearTimeout(this.#trickle);
-    this.#trickle = setTimeout(() => this.#sendTrickle(), TRICKLE_MS);
-  }
-
-  async #sendTrickle() {
-    const candidates = this.#fresh.splice(0);
-    const body = sdpFragment(this.#pc.localDescription.sdp, candidates, this.#gathered);
-    try {
-      const headers = this.#etag ? { "If-Match": this.#etag } : {};
-      const response = await this.#request("PATCH", this.#resource, { body, type: "application/trickle-ice-sdpfrag", headers });
-      // A server may do without trickle (405, 501); it then finds these candidates by the checks they send.
-      this.#trickleOff = !response.ok;
-    } catch {
-      this.#trickleOff = true;
-    }
   }
 
   async #request(method, url, { body, type, headers = {}, keepalive = false } = {}) {

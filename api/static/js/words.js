@@ -30,14 +30,9 @@ const REASONS = {
   bright: "the picture is too bright",
   blurred: "the picture is blurred",
   occluded: "the face is covered",
-  no_video: "no picture arrives",
+  no_frames: "no picture arrives, or its analysis is behind",
+  frame_unreadable: "pictures arrive broken",
   lost_packets: "the network loses packets",
-  packet_loss: "the network loses packets",
-  lagging: "the analysis is behind",
-  lag: "the analysis is behind",
-  stalled: "the connection is interrupted",
-  source_lost: "the connection is interrupted",
-  skipped: "frames could not be read",
 };
 
 export const LEVELS = { low: "Low", medium: "Medium", high: "High", critical: "Critical" };

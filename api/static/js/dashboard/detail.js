@@ -9,7 +9,7 @@ import { Track } from "../track.js";
 import { alertsCard } from "./alerts.js";
 import { headCard, heroCard, unsureCard } from "./head.js";
 import { episodesTable, ledgerCard } from "./ledger.js";
-import { featuresCard, measuresCard, transcriptCard } from "./panels.js";
+import { featuresCard, measuresCard, rulesCard, transcriptCard } from "./panels.js";
 
 const MAX_TRANSCRIPT_PAGES = 20;
 
@@ -69,12 +69,13 @@ export class Detail {
       alerts: alertsCard(this.#session, this.#closed.signal),
       measures: measuresCard(),
       features: featuresCard(),
+      rules: rulesCard(),
     };
     const column = (...names) => h("div", {}, names.map((name) => cards[name].element));
     byId("detail").setAttribute("aria-labelledby", "detail-title");
     byId("detail").replaceChildren(
       ...["head", "hero", "unsure", "track"].map((name) => cards[name].element),
-      h("div", { class: "columns" }, column("ledger", "measures", "features"), column("transcript", "alerts")),
+      h("div", { class: "columns" }, column("ledger", "measures", "features"), column("transcript", "alerts", "rules")),
     );
     return cards;
   }

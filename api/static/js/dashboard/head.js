@@ -36,12 +36,13 @@ export function heroCard() {
   const figure = h("b", {});
   const bar = h("i", {});
   const gauge = h("span", { class: "gauge", "aria-hidden": "true" }, bar);
+  const peak = h("p", { class: "hint" });
   const levelBadge = h("span", {});
   const review = h("strong", {});
   const now = h("p", { class: "quietly" });
   const fair = h("p", { class: "hint" }, "The score is the sum of the ledger lines below, each fading with time. It never decides anything: it only says when a person should look.");
   const element = h("section", { class: "card hero", "aria-label": "Score" },
-    h("div", {}, h("div", { class: "hero-score" }, figure, h("span", {}, "of 100")), gauge),
+    h("div", {}, h("div", { class: "hero-score" }, figure, h("span", {}, "of 100")), gauge, peak),
     h("div", { class: "hero-words" }, h("div", { class: "row" }, levelBadge, review), now, fair),
   );
   const update = (view) => {
@@ -50,8 +51,9 @@ export function heroCard() {
     bar.style.width = `${Math.min(100, view.score)}%`;
     levelBadge.className = `badge level-${view.level}`;
     setText(levelBadge, level(view.level));
-    setText(review, view.review_recommended ? "A human review is recommended" : "No review asked for");
+    setText(review, reviewWords(view));
     setText(now, describe(view));
+    setText(peak, view.peak_score > view.score + 0.5 ? `Highest so far: ${score(view.peak_score)}` : "");
   };
   return { element, update };
 }
@@ -62,6 +64,11 @@ function describe(view) {
   if (view.status === "stalled") return statusDetail("stalled");
   const going = view.active.filter((episode) => episode.kind !== "COULD_NOT_TELL");
   return going.length === 0 ? "Nothing to note at the moment." : `At the moment: ${going.map(named).join("; ")}.`;
+}
+
+function reviewWords({ review_recommended: asked, review_s: since_s }) {
+  if (!asked) return "No review asked for";
+  return since_s === null || since_s === undefined ? "A human review is recommended" : `A human review is recommended since ${clock(since_s)}`;
 }
 
 const named = ({ kind, detail }) => (detail ? `${rule(kind)} (${detail.replace(/\.$/, "")})` : rule(kind));

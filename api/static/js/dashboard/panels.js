@@ -3,7 +3,7 @@
 import { h, reconcile, setText } from "../dom.js";
 import { NOT_MEASURED, clock, percent, span, trim } from "../format.js";
 import { lines } from "../view.js";
-import { sentence } from "../words.js";
+import { rule, sentence } from "../words.js";
 
 const MAX_LINES = 200;
 const NEAR_END_PX = 60;
@@ -60,6 +60,32 @@ export function measuresCard() {
       values[i].classList.toggle("none", text === NOT_MEASURED);
     });
   return { element, update };
+}
+
+const WATCH = { watched: "Watched", off: "Off", not_measured: "Not measured" };
+
+/** Every rule of the policy: whether it was watched at all, and what it would add. */
+export function rulesCard() {
+  const body = h("tbody", {});
+  const counts = h("summary", {});
+  const head = h("thead", {}, h("tr", {}, ...["Rule", "Points", "Was it watched?", "Times"].map((name, i) => h("th", { scope: "col", class: i === 1 || i === 3 ? "num" : null }, name))));
+  const element = h("section", { class: "card", "aria-label": "Rules of the policy" },
+    h("details", {}, counts, h("p", { class: "hint" }, "A rule that was not measured did not fire because nothing looked, not because nothing was there."), h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Rules, scrollable" }, h("table", { id: "rules" }, head, body))));
+  const update = ({ rules = [] }) => {
+    element.hidden = rules.length === 0;
+    const of = (state) => rules.filter((watch) => watch.state === state).length;
+    setText(counts, `${of("watched")} of ${rules.length} rules are watched`);
+    reconcile(body, rules, (watch) => watch.rule, createRule, updateRule);
+  };
+  return { element, update };
+}
+
+const createRule = () => h("tr", {}, h("th", { scope: "row" }), h("td", { class: "num" }), h("td", {}), h("td", { class: "num" }));
+
+function updateRule(row, watch) {
+  const reason = watch.reason ? `: ${watch.reason}` : "";
+  const texts = [rule(watch.rule), trim(watch.weight, 0), `${WATCH[watch.state] ?? sentence(watch.state)}${reason}`, String(watch.fired)];
+  texts.forEach((text, i) => setText(row.children[i], text));
 }
 
 /** Features that do not work for this session, why, and what an operator runs to have them. */
