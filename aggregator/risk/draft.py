@@ -7,7 +7,7 @@ import msgspec
 from aggregator.risk import ledger
 from aggregator.risk.conditions import BY_DRIVE, RULES, Drive, Moment
 from aggregator.risk.state import MAX_ALERTS, MAX_TIMELINE, State
-from aggregator.risk.tracker import IDLE, MAX_GAP_S, Step, end, step
+from aggregator.risk.tracker import IDLE, MAX_GAP_S, Step, Tracker, end, step
 from proto.policy import Policy, Rule
 from proto.views import Alert, Episode, LedgerLine
 
@@ -76,6 +76,13 @@ class Draft:
             if taken.tracker is not tracker:
                 self._take(name, rule, spec.why, moment, taken)
 
+    def expire(self, drive: Drive, t_s: float) -> None:
+        """End what is open of `drive` if nothing has asked for so long that nobody can say that it goes on."""
+        for name, _ in BY_DRIVE[drive]:
+            tracker = self.trackers.get(name, IDLE)
+            if tracker.last_s is not None and t_s - tracker.last_s > 2 * self._gap_s(drive):
+                self._close(name, tracker, tracker.last_s)
+
     def judge_blind(self, blind_before_open: bool, t_s: float) -> None:
         """Keep the timeline's COULD_NOT_TELL episode in step with `self.blind`."""
         blind = self.blind
@@ -93,11 +100,9 @@ class Draft:
     def close_all(self, end_s: float, *, drives: tuple[Drive, ...]) -> None:
         """End every tracker of these drives: what drove them is gone. Nothing is held over."""
         for name, tracker in sorted(self.trackers.items()):
-            if RULES[name].drive in drives and tracker.last_s is not None:
-                closed = end(tracker, min(end_s, tracker.last_s))
-                self.trackers = {**self.trackers, name: closed.tracker}
-                if closed.event == "closed":
-                    self.close_episode(name, closed.end_s)
+            drive = RULES[name].drive
+            if drive in drives and tracker.last_s is not None:
+                self._close(name, tracker, end_s if drive == "source" else min(end_s, tracker.last_s))
 
     def close_episode(self, kind: str, end_s: float) -> None:
         """Move an open episode to the timeline."""
@@ -110,6 +115,12 @@ class Draft:
         if len(self.timeline) > MAX_TIMELINE:
             self.timeline_dropped += len(self.timeline) - MAX_TIMELINE
             self.timeline = self.timeline[-MAX_TIMELINE:]
+
+    def _close(self, name: str, tracker: Tracker, end_s: float) -> None:
+        closed = end(tracker, end_s)
+        self.trackers = {**self.trackers, name: closed.tracker}
+        if closed.event == "closed":
+            self.close_episode(name, closed.end_s)
 
     def _gap_s(self, drive: Drive) -> float:
         if drive == "frame":

@@ -10,6 +10,7 @@ from aggregator.risk import hearing, life, sight
 from aggregator.risk.draft import Draft
 from aggregator.risk.state import State
 from proto.observations import (
+    EARLIEST_S,
     AnyObservation,
     EvidenceStored,
     FeatureStatus,
@@ -31,9 +32,6 @@ from proto.views import Alert
 
 MAX_JUMP_S = 120.0
 """Beyond a policy's idle limit and this much slack no observation can lie ahead of the one before."""
-
-EARLIEST_S = -1.0
-"""An anchor measured by two clocks can put the first frame a little before zero."""
 
 _HANDLERS: dict[type[Observation], Callable[[Draft, Any], None]] = {
     SessionCreated: life.created_again,

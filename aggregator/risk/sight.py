@@ -29,8 +29,11 @@ def frame_seen(draft: Draft, frame: FrameSeen) -> None:
     picture = look.picture(frame)
     moment = _moment(draft, frame, picture)
     draft.judge("frame", moment)
-    if frame.objects is not None:
+    if frame.objects is None:
+        draft.expire("objects", t_s)
+    else:
         draft.judge("objects", moment)
+    draft.expire("sound", t_s)
     reasons = (*picture.unfit, *picture.hidden)
     if moment.poor:
         reasons = (*reasons, quality.LOST_PACKETS)
