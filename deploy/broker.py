@@ -41,6 +41,7 @@ def write_config(directory: Path, port: int, monitor_port: int) -> Path:
             "max_file_store": 16 << 30,
         },
         "max_payload": 1 << 20,
+        "logtime": False,
     }
     path = directory / "nats.conf"
     path.write_text(json.dumps(config, indent=2) + "\n", "utf-8")

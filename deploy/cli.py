@@ -37,6 +37,20 @@ SERVICES = {
     "api": Service("api.settings:ApiSettings", "api.service:serve"),
 }
 
+
+@dataclass(frozen=True)
+class Tool:
+    """A command that a room brings along: where it is, and what the list of commands says of it."""
+
+    target: str
+    help: str
+
+
+TOOLS = {
+    "replay": Tool("aggregator.cli:replay_command", "Fold a session's log again, or judge it by another policy."),
+    "models": Tool("inference.models.cli:app", "Models that are not part of the installation: list, pull."),
+}
+
 app = typer.Typer(
     name="candor",
     no_args_is_help=True,
@@ -46,6 +60,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Settings come from `CANDOR_...` variables and the TOML file named by `CANDOR_CONFIG`: see the README.",
 )
+TOOL_PANEL = "Tools"
 SERVICE_PANEL = "Services (one process each, as in production)"
 
 UrlOption = Annotated[
@@ -96,7 +111,13 @@ def candor(
 
     **First steps**
 
-    `candor demo` shows everything with a generated candidate; `candor up` starts everything and waits for yours.
+        candor demo               everything, shown with a generated candidate
+
+        candor up                 everything, waiting for yours: http://127.0.0.1:8000
+
+        candor publish talk.mp4   send a recording as if it were a live candidate
+
+        candor watch              the live feed in this terminal
     """
 
 
@@ -177,7 +198,89 @@ def up(
     run_async(resolve("deploy.up:up")(options))
 
 
-@app.command(rich_help_panel="Tools")
+@app.command(rich_help_panel="Everything at once")
+def demo(
+    video: Annotated[
+        Path | None,
+        typer.Option("--video", envvar="VIDEO", help="Stream this recording instead of the generated candidate."),
+    ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", envvar="ONCE", help="End when the show is over; so it does without a terminal.")
+    ] = False,
+    duration_s: Annotated[
+        float | None, typer.Option("--duration", min=1, help="End the show after so many seconds.", show_default=False)
+    ] = None,
+    policy: Annotated[str, typer.Option("--policy", help="Policy of the session.")] = "standard",
+    url: Annotated[
+        str,
+        typer.Option(
+            "--url", envvar="CANDOR_URL", help="Use the Candor that runs there.", show_default="start one here"
+        ),
+    ] = "",
+    key: KeyOption = "",
+    data: DataOption = Path(".candor"),
+    port: PortOption = None,
+) -> None:
+    """Start everything, stream a candidate over real WebRTC, print the feed, the script beside it, and the report.
+
+    The candidate is generated: a portrait in the public domain that speaks, turns away, leaves, and so on.
+    Afterwards the dashboard stays up until Ctrl-C. The exit code is 0 unless something broke: what the demo missed is
+    said, not hidden.
+
+    Examples:
+
+        candor demo
+
+        candor demo --once --duration 30
+
+        candor demo --video interview.mp4
+    """
+    show = resolve("deploy.demo.show:Wanted")(video=video, duration_s=duration_s, policy=policy)
+    if url:
+        run_async(resolve("deploy.demo.run:against")(url, key, show))
+    options = resolve("deploy.laptop:Options")(data=data.absolute(), port=port)
+    run_async(resolve("deploy.demo.run:everything")(options, key, show, once=once))
+
+
+@app.command(rich_help_panel=TOOL_PANEL)
+def publish(
+    source: Annotated[str, typer.Argument(help="A recording, `camera`, or a camera's device such as /dev/video2.")],
+    url: UrlOption = DEFAULT_URL,
+    key: KeyOption = "",
+    whip_url: Annotated[
+        str,
+        typer.Option("--whip", help="WHIP URL of a session that exists; left out: a new session.", show_default=False),
+    ] = "",
+    token: Annotated[
+        str, typer.Option("--token", envvar="CANDOR_TOKEN", help="Token of that session.", show_default=False)
+    ] = "",
+    label: Annotated[
+        str, typer.Option("--label", help="Name of the new session.", show_default="the file's name")
+    ] = "",
+    policy: Annotated[str, typer.Option("--policy", help="Policy of the new session.")] = "standard",
+    loop: Annotated[bool, typer.Option("--loop", help="Begin again at the recording's end.")] = False,
+) -> None:
+    """Send a recording or a camera by WHIP, in real time, as a candidate's browser would. Prints the session's id.
+
+    Examples:
+
+        candor publish interview.mp4
+
+        candor publish camera --label "Me"
+
+        candor publish talk.mp4 --whip https://candor.example.org/v1/whip/4kQ2f0 --token ...
+    """
+
+    async def work() -> None:
+        session = await resolve("deploy.publish:publish_command")(
+            source, url=url, key=key, whip_url=whip_url, token=token, label=label, policy=policy, loop=loop
+        )
+        typer.echo(session)
+
+    run_async(work())
+
+
+@app.command(rich_help_panel=TOOL_PANEL)
 def watch(
     session: Annotated[str, typer.Argument(help="Session id; left out: all sessions.", show_default=False)] = "",
     url: UrlOption = DEFAULT_URL,
@@ -200,9 +303,24 @@ def watch(
     run_async(work())
 
 
+def add_tools(asked: str) -> None:
+    """Make the rooms' own commands known; only the one that is asked for is imported."""
+    for name, tool in TOOLS.items():
+        found = resolve(tool.target) if name == asked else _not_asked
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name, help=tool.help, rich_help_panel=TOOL_PANEL)
+        else:
+            app.command(name, help=None if name == asked else tool.help, rich_help_panel=TOOL_PANEL)(found)
+
+
+def _not_asked() -> None:
+    """Stands for a command in the list of commands."""
+
+
 def main() -> None:
     """Entry point: expected errors become one line on stderr and an exit code, 2 for bad input and 1 for the rest."""
     try:
+        add_tools(next((word for word in sys.argv[1:] if not word.startswith("-")), ""))
         app()
     except CandorError as error:
         sys.stderr.write(f"candor: {error}\n")

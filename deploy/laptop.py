@@ -22,7 +22,7 @@ from deploy import broker
 from deploy.child import Child, OnLine
 from proto.errors import Conflict, Unavailable
 
-READY_S = 90.0
+READY_S = 120.0
 """How long everything together may take to become ready: models are loaded meanwhile."""
 PATIENCE_S = 25.0
 """How long one process may drain: a little more than the services give themselves."""
@@ -180,6 +180,7 @@ class Laptop:
         health_port = broker.free_port()
         env = {
             "PYTHONUNBUFFERED": "1",
+            "GLOG_minloglevel": "2",
             "CANDOR_LOG_FORMAT": "console",
             "CANDOR_INGEST_DRAIN_S": "2",
             **options.env,

@@ -22,6 +22,7 @@ COLOURS = {
     "api": "blue",
 }
 NAME_WIDTH = 10
+NATS_CHATTER = "[INF]"
 
 
 async def up(options: Options) -> int:
@@ -44,6 +45,8 @@ def prefixed(console: Console) -> OnLine:
     """Prints a child's line behind its name."""
 
     def on_line(name: str, line: str) -> None:
+        if name == "nats" and NATS_CHATTER in line:
+            return
         colour = COLOURS.get(name.partition("-")[0], "white")
         console.print(Text.assemble((f"{name:{NAME_WIDTH}} | ", colour), Text.from_ansi(line)))
 
@@ -58,5 +61,5 @@ def what_runs(laptop: Laptop) -> Table:
     table.add_column("health")
     for name, pid, url in laptop.processes:
         table.add_row(Text(name, style=COLOURS.get(name.partition("-")[0], "")), str(pid), url)
-    table.add_row("data", "", str(laptop.state_file.parent))
+    table.caption = f"NATS at {laptop.nats_url}, data in {laptop.state_file.parent}"
     return table

@@ -16,8 +16,8 @@ from deploy.demo.warp import Head, Look
 WIDTH_PX, HEIGHT_PX = 640, 480
 SIZE = 0.93
 """Frame pixels per cut-out pixel: the face is a quarter of the picture's height."""
-TURN_DEG = 45.0
-"""How far the warp turns the head; a pose estimate of the result reads about two thirds of it."""
+TURN_DEG = 50.0
+"""How far the warp turns the head; a pose estimate of the result reads about 40."""
 DARKNESS = 0.05
 CHANGE_S = 0.8
 """How long the candidate takes to move from one act to the next."""
@@ -58,7 +58,8 @@ class Scene:
             drop=0.03,
         )
         if gone < 1:
-            look = replace(_alive(t_s), yaw_deg=2.0 * math.sin(t_s * 0.8) + TURN_DEG * away, mouth=speaking)
+            yaw_deg = 2.0 * math.sin(t_s * 0.8) * (1 - away) + TURN_DEG * away
+            look = replace(_alive(t_s), yaw_deg=yaw_deg, mouth=speaking)
             _place(image, self._candidate.turned(look), sway)
         if company > 0:
             look = replace(_alive(t_s + 1.3), yaw_deg=3.0 * math.sin(t_s * 1.1))

@@ -8,18 +8,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from proto.errors import BadInput
+
+SENTENCE_S = 1.2
+"""The shortest sentence takes so long to say."""
+
 Doing = Literal["faces_camera", "turns_away", "leaves", "has_company", "sits_in_the_dark"]
 
 
 @dataclass(frozen=True)
 class Act:
-    """From `start_s` to `end_s` the candidate is `doing` this; `expect` is the rule or state that says so."""
+    """From `start_s` to `end_s` the candidate is `doing` this. `expect` is the rule or state that says so; rules in
+    `also` may say something true of it, too."""
 
     start_s: float
     end_s: float
     doing: Doing
     words: str
     expect: str | None = None
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,15 +46,22 @@ class Script:
     def duration_s(self) -> float:
         return self.acts[-1].end_s
 
-    def act_at(self, t_s: float) -> Act:
-        """The act at `t_s`; the last one afterwards."""
-        return next((act for act in self.acts if t_s < act.end_s), self.acts[-1])
+    def cut(self, duration_s: float) -> Script:
+        """The first `duration_s` of it; an act or a sentence that would be cut short is left out, the picture goes on.
+
+        Raises:
+            BadInput: not even the first act fits.
+        """
+        acts = tuple(act for act in self.acts if act.end_s <= duration_s)
+        if not acts:
+            raise BadInput(f"must be at least {self.acts[0].end_s:g} s", field="duration")
+        return Script(acts, tuple(line for line in self.lines if line.start_s + SENTENCE_S <= acts[-1].end_s))
 
 
-FULL = Script(
+SHOW = Script(
     acts=(
         Act(0.0, 9.0, "faces_camera", "sits in front of the camera and speaks"),
-        Act(9.0, 16.0, "turns_away", "turns the head away", "LOOKING_AWAY"),
+        Act(9.0, 16.0, "turns_away", "turns the head away", "LOOKING_AWAY", ("EYES_OFF_SCREEN", "READING_PATTERN")),
         Act(16.0, 20.0, "faces_camera", "looks at the camera again"),
         Act(20.0, 27.0, "leaves", "leaves the picture", "NO_FACE"),
         Act(27.0, 31.0, "faces_camera", "comes back"),
@@ -67,18 +81,3 @@ FULL = Script(
         Line(46.8, "thank you for your time"),
     ),
 )
-"""The whole show."""
-
-SHORT = Script(
-    acts=(
-        Act(0.0, 5.0, "faces_camera", "sits in front of the camera and speaks"),
-        Act(5.0, 11.0, "turns_away", "turns the head away", "LOOKING_AWAY"),
-        Act(11.0, 13.0, "faces_camera", "looks at the camera again"),
-        Act(13.0, 19.0, "leaves", "leaves the picture", "NO_FACE"),
-        Act(19.0, 21.0, "faces_camera", "comes back"),
-        Act(21.0, 26.0, "has_company", "a second person leans in", "MULTIPLE_FACES"),
-        Act(26.0, 28.0, "faces_camera", "is alone again"),
-    ),
-    lines=(Line(0.8, "hello good morning"), Line(2.6, "i am a software engineer")),
-)
-"""The same without the light and most of the words: for tests and the hurried."""

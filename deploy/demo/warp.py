@@ -47,7 +47,7 @@ class Head:
         self._left = np.interp(self._y, rows, left).astype(np.float32)
         self._right = np.interp(self._y, rows, right).astype(np.float32)
         self._edges = {1: (rows, left), -1: (rows, right)}
-        self._radius = np.interp(self._y, (16, 30, 60, 115, 178), (30, 50, 72, 74, 60)).astype(np.float32)
+        self._radius = np.interp(self._y, (16, 30, 60, 115, 178), (30, 50, 60, 60, 56)).astype(np.float32)
         reach = np.interp(self._y, (120, 145), (90, 50)) - np.abs(self._x - AXIS_X)
         self._nods = (_fade(self._y) * np.clip(reach / 12, 0, 1)).astype(np.float32)
 
