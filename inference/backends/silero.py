@@ -45,7 +45,7 @@ class SileroBackend:
         Raises:
             FeatureMissing: the installed faster-whisper does not carry it.
         """
-        import faster_whisper
+        import faster_whisper  # noqa: PLC0415 - a second of imports, only where it is used
 
         path = Path(faster_whisper.__file__).parent / "assets" / "silero_vad_v6.onnx"
         if not path.is_file():

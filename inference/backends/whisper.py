@@ -77,7 +77,7 @@ class WhisperBackend:
         lacking = [name for name in NEEDED if not (self._folder / name).is_file()]
         if lacking:
             raise FeatureMissing(FEATURE, f"{self._folder} lacks {', '.join(lacking)}")
-        from faster_whisper import WhisperModel
+        from faster_whisper import WhisperModel  # noqa: PLC0415 - a second of imports
 
         try:
             self._model = WhisperModel(

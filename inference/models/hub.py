@@ -6,7 +6,7 @@ from pathlib import Path
 
 import huggingface_hub
 from huggingface_hub import constants, errors
-from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
+from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
 
 from inference.models.manifest import Model
 from proto.errors import NotFound, Unavailable
@@ -40,7 +40,7 @@ def fetch(model: Model, folder: Path, *, progress: bool) -> None:
         raise Unavailable(
             f"{where} cannot be reached: {_cause(error)}. Behind a firewall set HTTPS_PROXY, or HF_ENDPOINT to a mirror"
         ) from error
-    except errors.HTTPError as error:
+    except errors.HTTPError as error:  # type: ignore[attr-defined]  # of whichever HTTP library the hub client uses
         raise Unavailable(
             f"{where} broke off or refused: {_cause(error)}. Run the same command again: it goes on where it was"
         ) from error

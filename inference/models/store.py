@@ -72,7 +72,7 @@ class Store:
         try:
             partial.mkdir(parents=True, exist_ok=True)
             _check_room(partial, model)
-            from inference.models.hub import fetch
+            from inference.models.hub import fetch  # noqa: PLC0415 - only a pull needs the hub client
 
             fetch(model, partial, progress=progress)
             _verify(model, partial)

@@ -72,8 +72,8 @@ class Agreement:
     def _beyond_committed(self, hypothesis: Sequence[Word]) -> list[Word]:
         """The part of a hypothesis after the committed words.
 
-        Of all places to cut within the wobble of the last committed word's end, the one that explains the committed words
-        best: most words of their tail repeated just before the cut, then the nearest in time.
+        Of all places to cut within the wobble of the last committed word's end, the one that explains the committed
+        words best: most words of their tail repeated just before the cut, then the nearest in time.
         """
         if not self.committed:
             return list(hypothesis)

@@ -25,8 +25,8 @@ log = get_logger("speech")
 
 
 class Decoder:
-    """Runs Whisper in `settings.decoders` threads. A session asks for one decode at a time, so the queue holds at most as
-    many as there are sessions, and each session gets its turn: no session can stand in it twice.
+    """Runs Whisper in `settings.decoders` threads. A session asks for one decode at a time, so the queue holds at most
+    as many as there are sessions, and each session gets its turn: no session can stand in it twice.
     """
 
     def __init__(self, settings: SpeechSettings) -> None:

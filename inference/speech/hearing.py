@@ -1,7 +1,8 @@
 """A session's sound turned into events: seconds heard, utterances that begin, grow and end.
 
-Everything here is a function of the sound from a *safe point* on (a moment when nobody speaks and all before is settled)
-and of the two seconds before it, so that a successor that starts at a safe point hears exactly what its predecessor heard.
+Everything here is a function of the sound from a *safe point* on (a moment when nobody speaks and all before is
+settled) and of the two seconds before it, so that a successor that starts at a safe point hears exactly what its
+predecessor heard.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from inference.speech.vad import PRIME_SAMPLES, SpeechDetector, VadTuning, Windo
 from proto.media import SAMPLE_RATE_HZ
 
 PRE_ROLL_S = 0.2
-"""Sound before the first speech that belongs to an utterance: soft beginnings of words. Shorter than any closing silence."""
+"""Sound before the first speech that belongs to an utterance (soft beginnings); shorter than any closing silence."""
 RECENT_S = 3.0
 BRIDGED_GAP_S = 0.5
 """A longer gap ends the utterance."""
@@ -61,7 +62,7 @@ class UtteranceSound:
 
 @dataclass(frozen=True, slots=True)
 class UtteranceClosed:
-    """The utterance's last speech ended at `speech_end_s`. `safe` is settled once this utterance's words are in the log."""
+    """The utterance's last speech ended at `speech_end_s`. `safe` is settled once its words are in the log."""
 
     speech_end_s: float
     safe: SafePoint | None

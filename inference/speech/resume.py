@@ -20,9 +20,9 @@ log = get_logger("speech")
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a session stands. `next_second` is the first whose speech.heard is not in the log, `next_commit` the number of
-    the next words.committed, `pause_s` the pause that had lasted at `safe`; `told_feature` says whether the session's
-    feature.status is there.
+    """Where a session stands. `next_second` is the first whose speech.heard is not in the log, `next_commit` the number
+    of the next words.committed, `pause_s` the pause that had lasted at `safe`; `told_feature` says whether the
+    session's feature.status is there.
     """
 
     analysis: policy.Analysis
@@ -89,8 +89,8 @@ def _latest(heard: SpeechHeard | None, commits: list[WordsCommitted]) -> SafePoi
 
 
 def _pause_at(heard: SpeechHeard | None, safe: SafePoint | None) -> float:
-    """The pause that had lasted at the safe point. If speech came between it and the last second, it does not matter: the
-    seconds up to there are in the log.
+    """The pause that had lasted at the safe point. If speech came between it and the last second, it does not matter:
+    the seconds up to there are in the log.
     """
     if heard is None or safe is None:
         return 0.0

@@ -106,7 +106,7 @@ class Session:
         behind_s = max(0.0, time.time() - delivery.unix_s)
         metrics.LAG.observe(behind_s)
         try:
-            message: Audio = codec.decode(delivery.data, Audio)  # type: ignore[arg-type]
+            message: Audio = codec.decode(delivery.data, Audio)
             check(message, delivery.data)
         except BadMessage as error:
             await self._bus.dead_letter("speech", delivery, error)
@@ -241,7 +241,7 @@ class Session:
             await self._bus.publish(subjects.live(self._session), news)
 
     async def _make_sure(self, committed: WordsCommitted) -> None:
-        """A predecessor's last commit may have been on its way at the takeover and have come first under this number."""
+        """A predecessor's last commit, on its way at the takeover, may have come first under this number."""
         last = await self._bus.last(subjects.LOG, subjects.log(self._session, "words.committed"))
         if last is None or last.data != codec.encode(committed):
             raise LeaseLost(f"another worker wrote commit {committed.seq} of session {self._session}")

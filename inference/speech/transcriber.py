@@ -26,7 +26,7 @@ _SAME_S = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """An utterance of which a predecessor committed `words`, decoding from `window_start_s` and last at `heard_until_s`."""
+    """An utterance of which a predecessor committed `words`, last decoding `window_start_s` to `heard_until_s`."""
 
     words: tuple[Word, ...]
     window_start_s: float
@@ -35,8 +35,8 @@ class Unfinished:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What the log says of a session's transcript: the number of the next (or unfinished) utterance, the language heard,
-    and until when utterances are done.
+    """What the log says of a session's transcript: the number of the next (or unfinished) utterance, the language
+    heard, and until when utterances are done.
     """
 
     utterance: int = 0
@@ -57,7 +57,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a decode changes. `words` are newly committed; `tentative` is the text that may still change, from `start_s`.
+    """What a decode changes. `words` are newly committed; `tentative` is the text from `start_s` that may still change.
 
     `worth_telling` is False where an utterance without a single word ends.
     """

@@ -12,8 +12,8 @@ from proto.media import SAMPLE_RATE_HZ
 
 @dataclass(frozen=True, slots=True)
 class EndpointTuning:
-    """An utterance begins after `start_s` of speech with no break longer than `break_s` and ends after `end_s` of silence;
-    once it has lasted `long_s`, already after `long_end_s`.
+    """An utterance begins after `start_s` of speech with no break longer than `break_s` and ends after `end_s` of
+    silence; once it has lasted `long_s`, already after `long_end_s`.
     """
 
     start_s: float = 0.2
@@ -38,7 +38,7 @@ class Closed:
 
 
 class Endpointer:
-    """Turns judged stretches of sound, in order, into beginnings and ends. `idle` is when not even a candidate is there."""
+    """Turns judged stretches of sound, in order, into beginnings and ends. `idle`: not even a candidate is there."""
 
     def __init__(self, tuning: EndpointTuning) -> None:
         self._tuning = tuning
@@ -133,9 +133,8 @@ class SoundBuffer:
         """All sound (up to `until_s`) as floats in -1..1, one piece after another."""
         parts = []
         for t_s, samples in self._pieces:
-            if until_s is not None:
-                samples = samples[: max(0, round((until_s - t_s) * SAMPLE_RATE_HZ))]
-            parts.append(samples)
+            count = len(samples) if until_s is None else max(0, round((until_s - t_s) * SAMPLE_RATE_HZ))
+            parts.append(samples[:count])
         joined = np.concatenate(parts) if parts else np.zeros(0, np.int16)
         return joined.astype(np.float32) / 32768.0
 

@@ -17,7 +17,7 @@ FRAME = 320
 BLOCK = 2560
 """Samples judged at once, 160 ms: the least that is whole in WebRTC frames (8) and in Silero windows (5)."""
 PRIME_SAMPLES = 2 * SAMPLE_RATE_HZ
-"""Sound that a restarted detector listens to before it judges: WebRTC VAD learns the noise floor over about this long."""
+"""Sound that a restarted detector hears before it judges: WebRTC VAD learns the noise floor over about this long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,9 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class VadTuning:
-    """`mode` of WebRTC VAD, 0 (takes much for speech) to 3. The gate opens when `open_frames` of a block's 8 frames are
-    voiced and stays open for `hold_blocks` quiet blocks. Silero's probability must reach `enter` for speech to begin and
-    fall below `leave` for it to end.
+    """`mode` of WebRTC VAD, 0 (takes much for speech) to 3. The gate opens when `open_frames` of a block's 8 frames
+    are voiced and stays open for `hold_blocks` quiet blocks. Silero's probability must reach `enter` for speech to
+    begin and fall below `leave` for it to end.
     """
 
     mode: int = 2

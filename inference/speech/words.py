@@ -1,4 +1,4 @@
-"""From what a model wrote to words worth comparing: times on session time, loops and words in silence left out. Pure."""
+"""From what a model wrote to words worth comparing: on session time, without loops and words in silence. Pure."""
 
 from __future__ import annotations
 

@@ -1,0 +1,282 @@
+"""Real speech recognition on recordings whose words and times are known, without a bus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inference.backends.silero import SileroBackend
+from inference.backends.whisper import WhisperBackend
+from inference.speech import resume
+from inference.speech.hearing import Heard, Hearing, SafePoint, UtteranceClosed, UtteranceOpened
+from inference.speech.timeline import Timeline
+from inference.speech.transcriber import Memory, Outcome, Transcriber
+from inference.speech.utterance import EndpointTuning
+from inference.speech.vad import VadTuning
+from proto.media import Audio, AudioChunk, AudioGap
+from proto.observations import WordsCommitted
+from tests.support.speech import TEST_MODEL, Clip, Listener, aligned, joined, load, messages, read, word_errors
+
+CLEAR = ("01_short_us", "02_short_gb", "04_random_words", "05_dialogue_a", "07_pause_3s", "10_long")
+
+
+@pytest.fixture(scope="module")
+def silero() -> SileroBackend:
+    backend = SileroBackend()
+    backend.load()
+    return backend
+
+
+@pytest.fixture
+def whisper(models_dir: Path) -> WhisperBackend:
+    backend = WhisperBackend(
+        models_dir / TEST_MODEL, name=TEST_MODEL, device="cpu", compute_type="int8", threads=1
+    )
+    backend.load()
+    return backend
+
+
+@pytest.fixture
+def clips(media: Path) -> dict[str, Clip]:
+    return load(media)
+
+
+def test_words_and_their_times(clips: dict[str, Clip], silero: SileroBackend, whisper: WhisperBackend) -> None:
+    errors = count = 0
+    starts_s, ends_s = [], []
+    for name in CLEAR:
+        listener = Listener(silero, whisper)
+        listener.hear(messages(clips[name].samples, "s", t_s=100.0))
+        said = clips[name].words
+        count += len(said)
+        errors += word_errors([word.text for word in said], [word.text for word in listener.words])
+        for truth, heard in aligned(said, listener.words):
+            starts_s.append(abs(heard.start_s - 100.0 - truth.start_s))
+            ends_s.append(abs(heard.end_s - 100.0 - truth.end_s))
+    print(f"WER {errors / count:.3f} of {count}, start {np.mean(starts_s):.3f} s, end {np.mean(ends_s):.3f} s")
+    assert errors / count <= 0.05
+    assert np.mean(starts_s) < 0.05
+    assert np.percentile(starts_s, 95) < 0.15
+    assert np.mean(ends_s) < 0.06
+
+
+@pytest.mark.parametrize("name", ["11_silence", "12_noise"])
+def test_silence_and_noise_are_no_words(
+    name: str, clips: dict[str, Clip], silero: SileroBackend, whisper: WhisperBackend
+) -> None:
+    listener = Listener(silero, whisper)
+    listener.hear(messages(clips[name].samples, "s"))
+    assert listener.words == []
+    assert sum(event.second.speech_s for event in listener.seconds) == 0.0
+    assert len(listener.seconds) == 6
+
+
+def test_a_pause_of_three_seconds_is_measured(clips: dict[str, Clip], silero: SileroBackend) -> None:
+    clip = clips["07_pause_3s"]
+    truth_s = max(b.start_s - a.end_s for a, b in zip(clip.words, clip.words[1:], strict=False))
+    listener = Listener(silero)
+    listener.hear(messages(clip.samples, "s"))
+    assert max(event.second.ended_pause_s for event in listener.seconds) == pytest.approx(truth_s, abs=0.2)
+
+
+def test_how_much_of_a_recording_is_speech(media: Path, silero: SileroBackend) -> None:
+    listener = Listener(silero)
+    listener.hear(messages(read(media / "audio" / "jfk.flac"), "s"))
+    shares = [event.second.speech_s / event.second.duration_s for event in listener.seconds]
+    assert 0.6 < np.mean(shares) < 0.95
+    assert all(event.second.level_dbfs < 0 for event in listener.seconds)
+
+
+def test_real_voices_are_speech(media: Path, silero: SileroBackend) -> None:
+    for path in sorted((media / "audio" / "speakers").glob("SPEAKER-*.flac"))[:6]:
+        listener = Listener(silero)
+        samples = read(path)
+        listener.hear(messages(samples, "s"))
+        assert sum(event.second.speech_s for event in listener.seconds) > 0.5 * len(samples) / 16_000, path.name
+        assert any(isinstance(event, UtteranceOpened) for event in listener.events), path.name
+
+
+def test_committed_words_never_change_and_come_before_the_utterance_ends(
+    clips: dict[str, Clip], silero: SileroBackend, whisper: WhisperBackend
+) -> None:
+    listener = Listener(silero, whisper)
+    listener.hear(messages(clips["10_long"].samples, "s"))
+    early = [outcome for outcome in listener.outcomes if outcome.words and not outcome.final]
+    assert sum(len(outcome.words) for outcome in early) > 0.8 * len(listener.words)
+    delays_s = [outcome.heard_until_s - word.end_s for outcome in early for word in outcome.words]
+    assert max(delays_s) < 3.5
+    ends_s = [word.end_s for word in listener.words]
+    assert ends_s == sorted(ends_s)
+
+
+def test_no_decode_sees_more_than_the_window(
+    clips: dict[str, Clip], silero: SileroBackend, whisper: WhisperBackend
+) -> None:
+    decoded_s: list[float] = []
+
+    class Measured(WhisperBackend):
+        def run(self, samples, language=""):
+            decoded_s.append(len(samples) / 16_000)
+            return whisper.run(samples, language)
+
+    measured = Measured(Path(), name="measured")
+    clip = joined([clips["10_long"], clips["04_random_words"], clips["05_dialogue_a"]], pause_s=0.3)
+    listener = Listener(silero, measured)
+    listener.hear(messages(clip.samples, "s"))
+    assert max(decoded_s) <= 12.1
+    said = [word.text for word in clip.words]
+    assert word_errors(said, [word.text for word in listener.words]) / len(said) <= 0.08
+
+
+def test_lost_sound_costs_the_words_in_it_and_shifts_none(
+    clips: dict[str, Clip], silero: SileroBackend, whisper: WhisperBackend
+) -> None:
+    clip = clips["07_pause_3s"]
+    sound = messages(clip.samples, "s")
+    first, last = 4, 9
+    gap = AudioGap("s", "peer-1", first, sound[first].t_s, (last - first) * 0.2, "loss")
+    listener = Listener(silero, whisper)
+    listener.hear([*sound[:first], gap, *sound[last:]])
+    assert sum(event.second.gap_s for event in listener.seconds) == pytest.approx(1.0)
+    lost = (first * 0.2, last * 0.2)
+    assert not [word for word in listener.words if lost[0] + 0.3 < word.start_s < lost[1] - 0.3]
+    later = [word for word in clip.words if word.start_s > 3.0]
+    pairs = aligned(later, [word for word in listener.words if word.start_s > 3.0])
+    assert len(pairs) >= len(later) - 1
+    assert max(abs(a.start_s - b.start_s) for a, b in pairs) < 0.2
+
+
+def as_message(outcome: Outcome, seq: int) -> WordsCommitted:
+    return WordsCommitted(
+        session="s",
+        source="speech",
+        seq=seq,
+        t_s=outcome.heard_until_s,
+        utterance=outcome.utterance,
+        words=outcome.words,
+        language=outcome.language,
+        model="m",
+        final=outcome.final,
+        heard_until_s=outcome.heard_until_s,
+        window_start_s=outcome.window_start_s,
+        resume_s=outcome.safe.t_s if outcome.safe else None,
+        resume_seq=outcome.safe.seq if outcome.safe else 0,
+    )
+
+
+class Relay:
+    """Workers one after another on the same sound; each knows only what its predecessors put into the log."""
+
+    def __init__(self, silero: SileroBackend, whisper: WhisperBackend, audio: list[Audio]) -> None:
+        self.silero = silero
+        self.whisper = whisper
+        self.audio = audio
+        self.commits: list[WordsCommitted] = []
+        self.seconds: dict[int, Heard] = {}
+        self.safe: SafePoint | None = None
+        self.read_again = 0
+
+    def work(self, until: int) -> None:
+        """A fresh worker goes on to message `until` (not included) and is killed."""
+        memory = resume.memory(self.commits) if self.commits else Memory()
+        transcriber = Transcriber(step_s=1.0, window_s=12.0, memory=memory)
+        hearing = Hearing(self.silero, VadTuning(), EndpointTuning(), resume=self.safe)
+        timeline = Timeline()
+        start = max(1, self.safe.seq if self.safe else 1)
+        for seq in range(start, until + 1):
+            self.read_again += 1
+            for stretch in timeline.take(self.audio[seq - 1], seq):
+                for event in hearing.take(stretch):
+                    if isinstance(event, Heard):
+                        if event.second.index not in self.seconds:
+                            self.seconds[event.second.index] = event
+                            self._named(event.safe)
+                        continue
+                    request = transcriber.take(event)
+                    if request is None:
+                        continue
+                    needed = transcriber.needs_decoding(request)
+                    outcome = transcriber.apply(
+                        request, self.whisper.run(request.samples, request.language) if needed else None
+                    )
+                    if outcome.worth_telling and (outcome.words or outcome.final):
+                        self.commits.append(as_message(outcome, len(self.commits)))
+                        self._named(outcome.safe)
+
+    def _named(self, safe: SafePoint | None) -> None:
+        if safe and (self.safe is None or safe.t_s > self.safe.t_s):
+            self.safe = safe
+
+
+@pytest.mark.timeout(240)
+def test_a_successor_at_any_moment_writes_the_same_transcript(
+    clips: dict[str, Clip], silero: SileroBackend, whisper: WhisperBackend
+) -> None:
+    clip = joined([clips["07_pause_3s"], clips["02_short_gb"]])
+    audio = messages(clip.samples, "s")
+    alone = Relay(silero, whisper, audio)
+    alone.work(len(audio))
+    assert len(alone.commits) > 5
+    for killed_after in range(3, len(audio), 7):
+        relay = Relay(silero, whisper, audio)
+        relay.work(killed_after)
+        relay.work(len(audio))
+        assert relay.commits == alone.commits, f"killed after message {killed_after}"
+        assert sorted(relay.seconds) == sorted(alone.seconds)
+        for index, heard in alone.seconds.items():
+            again = relay.seconds[index].second
+            if again.duration_s == pytest.approx(heard.second.duration_s):
+                assert again.speech_s == pytest.approx(heard.second.speech_s, abs=1e-6)
+
+
+def test_many_successors_in_one_sentence(
+    clips: dict[str, Clip], silero: SileroBackend, whisper: WhisperBackend
+) -> None:
+    audio = messages(clips["10_long"].samples, "s")
+    alone = Relay(silero, whisper, audio)
+    alone.work(len(audio))
+    relay = Relay(silero, whisper, audio)
+    for until in (*range(9, len(audio), 9), len(audio)):
+        relay.work(until)
+    assert relay.commits == alone.commits
+
+
+def test_a_long_silence_is_not_read_again(silero: SileroBackend, whisper: WhisperBackend) -> None:
+    audio = messages(np.zeros(16_000 * 60, np.int16), "s", end=False)
+    relay = Relay(silero, whisper, audio)
+    relay.work(len(audio))
+    relay.read_again = 0
+    relay.work(len(audio))
+    assert relay.read_again < 50
+
+
+def test_utterances_open_and_close_in_turn(clips: dict[str, Clip], silero: SileroBackend) -> None:
+    clip = joined([clips["01_short_us"], clips["02_short_gb"], clips["04_random_words"]])
+    listener = Listener(silero)
+    listener.hear(messages(clip.samples, "s"))
+    turns = [type(event) for event in listener.events if isinstance(event, UtteranceOpened | UtteranceClosed)]
+    assert turns == [UtteranceOpened, UtteranceClosed] * (len(turns) // 2)
+    assert len(turns) >= 6
+
+
+def test_memory_is_bounded_for_a_talker_without_end(
+    clips: dict[str, Clip], silero: SileroBackend, whisper: WhisperBackend
+) -> None:
+    """Ten minutes of speech, pauses and all: what a session holds does not grow."""
+    clip = clips["04_random_words"]
+    listener = Listener(silero)
+    transcriber = Transcriber(step_s=1.0, window_s=12.0, memory=Memory())
+    held: list[int] = []
+    t_s = 0.0
+    for turn in range(80):
+        for seq, chunk in enumerate(messages(clip.samples, "s", t_s=t_s, end=False)):
+            assert isinstance(chunk, AudioChunk)
+            for stretch in listener.timeline.take(chunk, turn * 1000 + seq):
+                for event in listener.hearing.take(stretch):
+                    if (request := transcriber.take(event)) is not None:
+                        transcriber.apply(request, None)
+        t_s += clip.duration_s
+        held.append(len(transcriber._sound.samples()) + sum(len(w.samples) for w in listener.hearing._recent))
+    assert max(held) <= 17 * 16_000
