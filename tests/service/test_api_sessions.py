@@ -11,6 +11,7 @@ import pytest
 from api import auth
 from api.settings import ApiSettings
 from proto import policy, subjects
+from proto.codec import decode
 from proto.observations import EvidenceStored, SessionCreated, SessionEnded, Word, WordsCommitted
 from proto.signalling import Close
 from proto.views import Alert, Feature
@@ -53,8 +54,6 @@ async def test_a_session_begins_in_the_log(http: httpx.AsyncClient, bus: Bus) ->
     created = await create(http, label="Interview 4711", metadata={"job": "cook"})
     delivery = await bus.last(subjects.LOG, subjects.log(created["id"], "session.created"))
     assert delivery is not None
-    from proto.codec import decode
-
     record = decode(delivery.data, SessionCreated)
     assert (record.label, record.metadata, record.policy_name) == ("Interview 4711", {"job": "cook"}, "standard")
     assert policy.parse(record.policy_toml).name == "standard"
@@ -265,8 +264,6 @@ async def test_ending_logs_closes_and_waits_for_the_state(http: httpx.AsyncClien
         ending = asyncio.create_task(http.post(f"/v1/sessions/{session}/end"))
         close = await closes.next(5)
         assert close is not None
-        from proto.codec import decode
-
         assert decode(close.data, Close).session == session
         delivery = await bus.last(subjects.LOG, subjects.log(session, "session.ended"))
         assert delivery is not None

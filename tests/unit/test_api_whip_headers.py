@@ -44,7 +44,7 @@ def test_what_could_not_be_a_resource_is_not_there(resource: str) -> None:
 
 def links(**more: object) -> list[str]:
     settings = ApiSettings(**more)  # type: ignore[arg-type]
-    return Whip(settings, cast(Bus, None), Keys(), cast(Sessions, None)).ice_links()
+    return Whip(settings, cast("Bus", None), Keys(), cast("Sessions", None)).ice_links()
 
 
 def test_no_ice_servers_no_links() -> None:
@@ -53,7 +53,7 @@ def test_no_ice_servers_no_links() -> None:
 
 def test_turn_has_its_credential_and_stun_has_none() -> None:
     given = "stun:stun.example.net, turn:turn.example.net?transport=udp,turns:turn.example.net"
-    found = links(ice_servers=given, turn_username="us\"er", turn_credential=SecretStr("se\\cret"))
+    found = links(ice_servers=given, turn_username='us"er', turn_credential=SecretStr("se\\cret"))
     credential = 'username="us\\"er"; credential="se\\\\cret"; credential-type="password"'
     assert found == [
         '<stun:stun.example.net>; rel="ice-server"',
