@@ -15,10 +15,13 @@ EARLY_S = 0.5
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of one act; `said_s` is the script's second at which Candor said what was expected."""
+    """What became of one act; `said_s` is the script's second at which Candor said what was expected, `besides` are the
+    other rules that fired and are true of it.
+    """
 
     act: Act
     said_s: float | None
+    besides: tuple[str, ...] = ()
 
     @property
     def missed(self) -> bool:
@@ -49,7 +52,7 @@ def compare(script: Script, ledger: Sequence[LedgerLine], timeline: Sequence[Epi
     """`offset_s` is the session second at which the script began."""
     said = [(entry.rule, entry.t_s - offset_s) for entry in ledger]
     said += [(episode.kind, episode.start_s - offset_s) for episode in timeline if episode.kind == "COULD_NOT_TELL"]
-    findings = tuple(Finding(act, _first(act, said)) for act in script.acts)
+    findings = tuple(Finding(act, _first(act, said), _besides(act, said)) for act in script.acts)
     unexpected = tuple(
         entry for entry in ledger if entry.weight > 0 and not _accounted(script, entry.rule, entry.t_s - offset_s)
     )
@@ -71,6 +74,10 @@ def hear(script: Script, words: Sequence[tuple[float, str]], offset_s: float) ->
 def _first(act: Act, said: Sequence[tuple[str, float]]) -> float | None:
     times = [at_s for name, at_s in said if name == act.expect and _within(act, at_s)]
     return min(times, default=None)
+
+
+def _besides(act: Act, said: Sequence[tuple[str, float]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for name, at_s in said if name in act.also and _within(act, at_s)))
 
 
 def _accounted(script: Script, rule: str, at_s: float) -> bool:

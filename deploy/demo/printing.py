@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 from rich.console import Console
@@ -11,7 +12,7 @@ from rich.text import Text
 
 from deploy.demo.compare import Comparison, Finding, Heard
 from proto.observations import Word
-from proto.views import Level
+from proto.views import LedgerLine, Level
 
 MEASURES_SHOWN = 12
 
@@ -21,16 +22,14 @@ class _Measure(msgspec.Struct, frozen=True):
     text: str
 
 
-class _Claim(msgspec.Struct, frozen=True):
-    at: str
-    rule: str
-    points: float
-    text: str
-
-
 class _Missing(msgspec.Struct, frozen=True):
     text: str
     command: str
+
+
+class _Rule(msgspec.Struct, frozen=True):
+    rule: str
+    state: Literal["watched", "off", "not_measured"]
 
 
 class _Uncertainty(msgspec.Struct, frozen=True):
@@ -52,7 +51,7 @@ class Report(msgspec.Struct, frozen=True):
     could_not_tell: _Uncertainty
     measures: tuple[_Measure, ...]
     unavailable: tuple[_Missing, ...]
-    ledger: tuple[_Claim, ...]
+    rules: tuple[_Rule, ...]
     transcript: tuple[_Segment, ...]
     transcript_text: str
 
@@ -80,7 +79,9 @@ def _said(finding: Finding, offset_s: float) -> Text:
         return Text("nothing, as it should be" if finding.said_s is None else "", style="dim")
     if finding.said_s is None:
         return Text(f"MISSED: {finding.act.expect}", style="bold yellow")
-    return Text(f"{finding.act.expect} at {finding.said_s + offset_s:.1f} s", style="green")
+    said = f"{finding.act.expect} at {finding.said_s + offset_s:.1f} s"
+    besides = f" (and {', '.join(finding.besides)})" if finding.besides else ""
+    return Text.assemble((said, "green"), (besides, "dim"))
 
 
 def print_heard(console: Console, heard: Sequence[Heard]) -> None:
@@ -94,8 +95,8 @@ def print_heard(console: Console, heard: Sequence[Heard]) -> None:
     console.print(table)
 
 
-def print_report(console: Console, report: Report) -> None:
-    """The report as a person reads it."""
+def print_report(console: Console, report: Report, ledger: Sequence[LedgerLine]) -> None:
+    """The report as a person reads it, and the ledger whose sum is the score."""
     console.rule("[bold]Final report", align="left")
     console.print(report.summary)
     console.print(
@@ -103,13 +104,16 @@ def print_report(console: Console, report: Report) -> None:
     )
     console.print(report.recommendation)
     console.print(report.could_not_tell.text)
-    if report.ledger:
+    if ledger:
         table = Table("at", "points", "rule", "why")
-        for claim in report.ledger:
-            table.add_row(claim.at, f"{claim.points:+.0f}", claim.rule, claim.text)
+        for entry in ledger:
+            table.add_row(f"{entry.t_s:.1f} s", f"{entry.weight:+.0f}", entry.rule, entry.why)
         console.print(table)
     for measure in report.measures[:MEASURES_SHOWN]:
         console.print(Text.assemble(("  · ", "dim"), measure.text))
+    unmeasured = [each.rule for each in report.rules if each.state == "not_measured"]
+    if unmeasured:
+        console.print(Text(f"Not measured, so neither seen nor excluded: {', '.join(unmeasured)}", style="magenta"))
     for missing in report.unavailable:
         console.print(Text(missing.text, style="magenta"))
     if report.transcript_text:

@@ -19,6 +19,7 @@ from deploy.laptop import Laptop, Options
 from deploy.supervise import supervise
 
 LOG_FILE = "demo.log"
+PLAIN_WIDTH = 120
 
 
 async def against(url: str, key: str, wanted: Wanted) -> int:
@@ -66,7 +67,8 @@ async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, int]) -> int:
 
 
 def _console() -> Console:
-    return Console(highlight=False)
+    """Wide enough for the tables where nobody has a window."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 
 
 @contextmanager

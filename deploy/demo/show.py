@@ -153,7 +153,7 @@ class Show:
             if report.transcript and performance.speaks:
                 words = [(word.start_s, word.text) for part in report.transcript for word in part.words]
                 printing.print_heard(self._console, hear(script, words, offset_s))
-        printing.print_report(self._console, report)
+        printing.print_report(self._console, report, view.ledger)
         if view.measures.frames_seen:
             return 0
         self._print(("Not one frame was analysed: something is broken.", "bold red"))
