@@ -50,6 +50,11 @@ class Node:
         return list(self._peers.values())
 
     @property
+    def taken(self) -> int:
+        """Peers and offers in hand."""
+        return self._taken
+
+    @property
     def accepting(self) -> bool:
         """Whether this node is in the queue group for offers."""
         return self._offers is not None

@@ -6,6 +6,7 @@ from collections import deque
 
 from ingest import metrics
 from ingest.chunks import Gap, Sound
+from proto.media import SAMPLE_RATE_HZ
 
 
 class AudioOutbox:
@@ -16,6 +17,11 @@ class AudioOutbox:
         self._waiting: deque[Sound | Gap] = deque()
         self._sound_s = 0.0
         self.dropped = 0
+
+    @property
+    def limit_bytes(self) -> int:
+        """The most PCM that ever waits."""
+        return int(self._limit_s * SAMPLE_RATE_HZ * 2)
 
     def __len__(self) -> int:
         return len(self._waiting)

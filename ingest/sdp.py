@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 from proto.signalling import MAX_SDP_BYTES, Declined
 
@@ -69,7 +70,7 @@ def check_offer(text: str) -> CheckedOffer | Declined:
         return _malformed("every line of an SDP offer is a letter, '=' and a value")
     starts = [index for index, line in enumerate(lines) if line.startswith("m=")]
     common = lines[: starts[0]] if starts else lines
-    sections = [lines[start:end] for start, end in zip(starts, [*starts[1:], len(lines)], strict=True)]
+    sections = [lines[start:end] for start, end in pairwise([*starts, len(lines)])]
     refused = _check_kinds(sections) or _check_bundle(common, sections)
     if refused is None:
         refused = next((r for section in sections if (r := _check_section(common, section))), None)

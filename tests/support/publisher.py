@@ -56,7 +56,7 @@ class Picture(MediaStreamTrack):
 
 
 class Tone(MediaStreamTrack):
-    """A 440 Hz tone in 20 ms frames, with a click (full scale, 1 ms) every second. `sounds(n)` may silence frame n."""
+    """A 440 Hz tone in 20 ms frames, with a click (full scale, 1 ms) every second."""
 
     kind = "audio"
 
@@ -109,11 +109,17 @@ class Publisher:
         return await self._bus.request(subjects.INGEST_OFFER, offer, OfferReply, 10)
 
     async def start(self) -> Answer:
-        reply = await self.ask(await self.offer())
+        self.take(await self.ask(await self.offer()))
+        return await self.receive()
+
+    def take(self, reply: OfferReply) -> None:
         assert isinstance(reply, Answer), reply
         self.answer = reply
-        await self.pc.setRemoteDescription(RTCSessionDescription(reply.sdp, "answer"))
-        return reply
+
+    async def receive(self) -> Answer:
+        assert self.answer
+        await self.pc.setRemoteDescription(RTCSessionDescription(self.answer.sdp, "answer"))
+        return self.answer
 
     async def connected(self) -> None:
         await eventually(lambda: self.pc.connectionState == "connected", 10)
@@ -133,7 +139,8 @@ class Publisher:
         """Script the network: `lost(kind, n)` says whether the n-th RTP packet of this kind is swallowed."""
         transport = self.pc.getSenders()[0].transport
         kinds = {sender._ssrc: sender.kind for sender in self.pc.getSenders()}
-        counts = {"video": 0, "audio": 0}
+        kinds |= {sender._rtx_ssrc: "rtx" for sender in self.pc.getSenders()}
+        counts = {"video": 0, "audio": 0, "rtx": 0}
         unscripted = transport._send_rtp
 
         async def send(data: bytes) -> None:
