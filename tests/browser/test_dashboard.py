@@ -67,7 +67,9 @@ async def test_the_list_is_sorted_by_risk_and_says_so_in_words(bus, browser):
     await store(
         bus,
         a_view("calm"),
-        a_view("risky", score=62.4, level="high", review_recommended=True, active=(an_episode("NO_FACE", 290.0, None),)),
+        a_view(
+            "risky", score=62.4, level="high", review_recommended=True, active=(an_episode("NO_FACE", 290.0, None),)
+        ),
         a_view("dim", could_not_tell=CouldNotTell(active=True, reasons=("dark",), total_s=4.0), score=3.0),
         a_view("past", status="ended", score=90.0, level="critical"),
     )
@@ -150,7 +152,9 @@ async def test_the_timeline_has_a_lane_for_each_kind_and_a_table(bus, browser):
         page = await browser.page()
         await page.goto(f"{url}/#/sessions/s1")
         lanes = page.locator(".lane-name")
-        await expect(lanes).to_have_text(["More than one face", "Eyes off the screen", "Head turned away", "Could not tell"])
+        await expect(lanes).to_have_text(
+            ["More than one face", "Eyes off the screen", "Head turned away", "Could not tell"]
+        )
         await page.get_by_text("Timeline as a table").click()
         rows = page.locator("#episodes tbody tr")
         await expect(rows).to_have_count(4)
@@ -193,12 +197,15 @@ async def test_the_transcript_grows_as_it_is_spoken(bus, browser):
         await page.goto(f"{url}/#/sessions/s1")
         said = page.locator(".transcript p")
         await expect(said).to_have_text(["0:12Good morning."])
-        await bus.publish(subjects.live("s1"), Tentative(session="s1", utterance=1, start_s=20.0, text="I am an engine"))
+        await bus.publish(
+            subjects.live("s1"), Tentative(session="s1", utterance=1, start_s=20.0, text="I am an engine")
+        )
         await expect(page.locator(".transcript .tentative")).to_have_text("0:20I am an engine")
         observed = words("s1", 1, "I am an engineer.", 20.0)
         await bus.observe(observed)
         await bus.publish(
-            subjects.live("s1"), Committed(session="s1", utterance=1, start_s=20.0, end_s=21.0, text="I am an engineer.")
+            subjects.live("s1"),
+            Committed(session="s1", utterance=1, start_s=20.0, end_s=21.0, text="I am an engineer."),
         )
         await expect(said).to_have_text(["0:12Good morning.", "0:20I am an engineer."])
         await expect(page.locator(".transcript .tentative")).to_have_count(0)

@@ -110,7 +110,7 @@ async def test_a_new_session_gives_the_candidates_link_once(bus, browser, settin
         await expect(page.locator("#copied")).to_have_text("Copied.")
         assert await page.evaluate("navigator.clipboard.readText()") == link.geturl()
         await page.keyboard.press("Escape")
-        assert await field.input_value() == ""
+        await expect(field).to_have_value("")
         async with httpx.AsyncClient(base_url=url) as client:
             state = (await client.get(f"/v1/sessions/{session}")).json()
         assert (state["label"], state["policy"]) == ("Interview 12", "standard")

@@ -23,7 +23,9 @@ from proto.views import (
 from runtime.bus import Bus
 
 
-def a_line(seq: int, t_s: float, rule: str, weight: float, severity: Severity = "high", why: str = "Seen.") -> LedgerLine:
+def a_line(
+    seq: int, t_s: float, rule: str, weight: float, severity: Severity = "high", why: str = "Seen."
+) -> LedgerLine:
     return LedgerLine(seq=seq, t_s=t_s, rule=rule, severity=severity, weight=weight, half_life_s=120.0, why=why)
 
 
@@ -123,8 +125,6 @@ async def change(bus: Bus, view: SessionView, **news: Any) -> SessionView:
     whole["seq"] = view.seq + 1
     after = msgspec.structs.replace(view, **{**news, **whole})
     await store(bus, after)
-    told = msgspec.structs.replace(
-        after, **{name: news.get(name, ()) for name in ("ledger", "timeline", "alerts")}
-    )
+    told = msgspec.structs.replace(after, **{name: news.get(name, ()) for name in ("ledger", "timeline", "alerts")})
     await bus.publish(subjects.live(view.session), Changed(session=view.session, seq=after.seq, view=told))
     return after
