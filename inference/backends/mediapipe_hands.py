@@ -34,13 +34,14 @@ class HandsBackend:
             FeatureMissing: there is no mediapipe.
         """
         module = mediapipe_runtime.solution("hands", "hands")
-        self._hands = module.Hands(
-            static_image_mode=True,
-            max_num_hands=self._max_hands,
-            model_complexity=LITE_MODEL,
-            min_detection_confidence=self._min_confidence,
-        )
-        self.run([np.zeros((64, 64, 3), dtype=np.uint8)])
+        with mediapipe_runtime.quietly():
+            self._hands = module.Hands(
+                static_image_mode=True,
+                max_num_hands=self._max_hands,
+                model_complexity=LITE_MODEL,
+                min_detection_confidence=self._min_confidence,
+            )
+            self.run([np.zeros((64, 64, 3), dtype=np.uint8)])
 
     def run(self, batch: Sequence[Image]) -> list[Hands]:
         return [self._one(image) for image in batch]

@@ -17,7 +17,7 @@ Meshes = npt.NDArray[np.float32]
 POINTS = 478
 
 MIN_CONFIDENCE = 0.65
-"""Detector score from which a find is a face. MediaPipe's own 0.5 sees faces in blurred house fronts (0.61), and a second
+"""Detector score from which a find is a face. At MediaPipe's own 0.5 a blurred house front is one (0.61), and a second
 face is a grave thing to say of somebody; real faces, profiles included, score 0.7 and more."""
 
 
@@ -37,13 +37,14 @@ class FaceMeshBackend:
             FeatureMissing: there is no mediapipe.
         """
         module = mediapipe_runtime.solution("face_mesh", "face")
-        self._mesh = module.FaceMesh(
-            static_image_mode=True,
-            max_num_faces=self._max_faces,
-            refine_landmarks=True,
-            min_detection_confidence=self._min_confidence,
-        )
-        self.run([np.zeros((64, 64, 3), dtype=np.uint8)])
+        with mediapipe_runtime.quietly():
+            self._mesh = module.FaceMesh(
+                static_image_mode=True,
+                max_num_faces=self._max_faces,
+                refine_landmarks=True,
+                min_detection_confidence=self._min_confidence,
+            )
+            self.run([np.zeros((64, 64, 3), dtype=np.uint8)])
 
     def run(self, batch: Sequence[Image]) -> list[Meshes]:
         return [self._one(image) for image in batch]

@@ -33,8 +33,9 @@ class PersonBackend:
             FeatureMissing: there is no mediapipe.
         """
         module = mediapipe_runtime.solution("selfie_segmentation", "person")
-        self._segmentation = module.SelfieSegmentation(model_selection=GENERAL_MODEL)
-        self.run([np.zeros((INPUT_SIDE_PX, INPUT_SIDE_PX, 3), dtype=np.uint8)])
+        with mediapipe_runtime.quietly():
+            self._segmentation = module.SelfieSegmentation(model_selection=GENERAL_MODEL)
+            self.run([np.zeros((INPUT_SIDE_PX, INPUT_SIDE_PX, 3), dtype=np.uint8)])
 
     def run(self, batch: Sequence[Image]) -> list[Mask]:
         return [self._one(image) for image in batch]

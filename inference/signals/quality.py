@@ -12,8 +12,8 @@ Luma = npt.NDArray[np.uint8]
 """(height, width) brightness, 0-255."""
 
 DARK_BELOW = 20.0
-"""Mean luma below which nothing is judged. Far below what dark skin has in poor light: measured, the gaze keeps within a
-degree down to 10."""
+"""Mean luma below which nothing is judged. Far below what dark skin has in poor light: measured, the gaze keeps within
+a degree down to 10."""
 
 BRIGHT_ABOVE = 235.0
 BLURRED_BELOW = 25.0

@@ -72,9 +72,7 @@ class Lane:
                 results[index] = Unread(str(error))
             decode_ms[index] = (time.perf_counter() - start) * 1e3
         for index, result in zip(images, self._seen(list(images.values())), strict=True):
-            if isinstance(result, Seen):
-                result = msgspec.structs.replace(result, timings_ms={"decode": decode_ms[index]} | result.timings_ms)
-            results[index] = result
+            results[index] = _with_decode(result, decode_ms[index])
         return [result for result in results if result is not None]
 
     def _seen(self, images: list[Image]) -> Sequence[Seen | Unread]:
@@ -85,7 +83,7 @@ class Lane:
             return self._analyst.look(images)
         except FeatureMissing as error:
             return [Unread(str(error))] * len(images)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the boundary where whatever one picture does to a model ends
             self._recover(error)
             if len(images) > 1:
                 return [result for image in images for result in self._seen([image])]
@@ -96,3 +94,9 @@ class Lane:
         metrics.MODEL_FAILURES.inc()
         log.error("vision.model_failed", error=type(error).__name__, exc_info=error)
         self._analyst.load()
+
+
+def _with_decode(result: Seen | Unread, spent_ms: float) -> Seen | Unread:
+    if isinstance(result, Unread):
+        return result
+    return msgspec.structs.replace(result, timings_ms={"decode": spent_ms} | result.timings_ms)

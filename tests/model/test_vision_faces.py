@@ -177,7 +177,7 @@ def test_mirrored_pictures_are_mirrored_observations(analyst: Analyst, media: Pa
     image = scaled(picture(media / "photos" / "person_c_2.jpg"))
     face, mirrored = (only_face(analyst.look([one])[0]) for one in (image, np.ascontiguousarray(image[:, ::-1])))
     assert abs(face.yaw_deg) > 15
-    assert mirrored.yaw_deg == pytest.approx(-face.yaw_deg, abs=3.0)
+    assert mirrored.yaw_deg == pytest.approx(-face.yaw_deg, abs=5.0)
     assert mirrored.pitch_deg == pytest.approx(face.pitch_deg, abs=3.0)
     assert mirrored.roll_deg == pytest.approx(-face.roll_deg, abs=3.0)
     assert face.gaze_yaw_deg is not None

@@ -76,10 +76,10 @@ def picture_with_face() -> tuple[Luma, head_pose.Pose]:
     assert pose is not None
     luma = np.full((360, 640), 150, dtype=np.uint8)
     for side in (-1, 1):
-        cv2.ellipse(luma, (320 + side * 38, 150), (18, 8), 0, 0, 360, 30, -1)
-        cv2.ellipse(luma, (320 + side * 38, 130), (20, 4), 0, 0, 360, 60, -1)
-    cv2.ellipse(luma, (320, 232), (30, 10), 0, 0, 360, 50, -1)
-    cv2.ellipse(luma, (320, 190), (8, 20), 0, 0, 360, 190, -1)
+        cv2.ellipse(luma, (320 + side * 38, 150), (18, 8), 0, 0, 360, (30,), -1)
+        cv2.ellipse(luma, (320 + side * 38, 130), (20, 4), 0, 0, 360, (60,), -1)
+    cv2.ellipse(luma, (320, 232), (30, 10), 0, 0, 360, (50,), -1)
+    cv2.ellipse(luma, (320, 190), (8, 20), 0, 0, 360, (190,), -1)
     return luma, pose
 
 
@@ -107,7 +107,7 @@ def test_the_view_follows_the_head() -> None:
     tilted_pose = head_pose.fit(face)
     assert tilted_pose is not None
     turn = cv2.getRotationMatrix2D((320.0, 180.0), -30.0, 1.0)
-    tilted = np.asarray(cv2.warpAffine(straight, turn, (640, 360), borderValue=150.0), dtype=np.uint8)
+    tilted = np.asarray(cv2.warpAffine(straight, turn, (640, 360), borderValue=(150.0,)), dtype=np.uint8)
     one, other = occlusion.frontal_view(straight, pose), occlusion.frontal_view(tilted, tilted_pose)
     assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.95
 
