@@ -122,8 +122,8 @@ async def test_killed_workers_lose_and_double_nothing(tmp_path, recording):
                 (await http.post(f"{stack.url}/v1/sessions/{session}/end")).raise_for_status()
 
         held = await settled(bus, session)
-        again = await replay(bus, session, None)
-        assert again.state_hash == held.state_hash
+        again = await replay(bus, session)
+        assert again.then.state_hash == held.state_hash
         history = await logged(bus, session)
         frames = [(o.source, o.seq) for _, o in history if isinstance(o, FrameSeen)]
         assert len(set(frames)) == len(frames) == held.view.measures.frames_seen > 20
@@ -161,7 +161,7 @@ async def test_nats_stops_and_comes_back(tmp_path, recording):
             async with httpx.AsyncClient() as http:
                 (await http.post(f"{stack.url}/v1/sessions/{session}/end")).raise_for_status()
         held = await settled(bus, session)
-        assert (await replay(bus, session, None)).state_hash == held.state_hash
+        assert (await replay(bus, session)).then.state_hash == held.state_hash
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
 
