@@ -172,8 +172,8 @@ class Node:
         except (Unavailable, TimeoutError) as error:
             log.warning("ingest.cannot_answer", session=offer.session, reason=str(error) or "timeout")
             answer = self._full()
-        except Exception as error:  # per-message boundary: what a parser we did not write makes of an SDP
-            log.warning("ingest.offer_unreadable", session=offer.session, error=type(error).__name__, exc_info=True)
+        except Exception as error:  # noqa: BLE001  # per-message boundary: what a parser we did not write makes of an SDP
+            log.warning("ingest.offer_unreadable", session=offer.session, error=type(error).__name__)
             answer = Declined(status=400, detail="the offer cannot be answered")
         if isinstance(answer, Declined):
             await peer.discard()

@@ -22,6 +22,7 @@ from aioice.ice import Connection, StunProtocol
 from aiortc import RTCIceCandidate, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
 from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationError
 from aiortc.rtp import RtpPacket
+from aiortc.sdp import SessionDescription
 
 from ingest import ice, metrics
 from ingest.assembly import Packet
@@ -148,16 +149,14 @@ class RtcConnection:
         return str(self._pc.localDescription.sdp)
 
     async def _set_offer(self, offer: CheckedOffer) -> None:
+        _check_parses(offer.sdp)
         try:
             await self._pc.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
         except OperationError as error:
             raise BadInput(
                 "needs VP8 or H.264 baseline (packetization mode 1), Opus, G.722 or G.711", field=CODEC
             ) from error
-        except (ValueError, LookupError, StopIteration, AssertionError, AttributeError, TypeError) as error:
-            # aiortc's parser says what it does not understand in any of these.
-            raise BadInput("does not parse", field="offer") from error
-        except (InvalidAccessError, InvalidStateError) as error:
+        except (ValueError, LookupError, AssertionError, InvalidAccessError, InvalidStateError) as error:
             raise BadInput("cannot be answered", field="offer") from error
 
     @property
@@ -223,3 +222,15 @@ class RtcConnection:
         for task in self._resolving:
             task.cancel()
         await self._pc.close()
+
+
+def _check_parses(sdp: str) -> None:
+    """aiortc's parser says what it does not understand in any of these, and inside a coroutine the last would be lost.
+
+    Raises:
+        BadInput: it does not understand it.
+    """
+    try:
+        SessionDescription.parse(sdp)
+    except (ValueError, LookupError, AssertionError, AttributeError, TypeError, StopIteration) as error:
+        raise BadInput("does not parse", field="offer") from error
