@@ -37,8 +37,9 @@ async def serve(settings: AggregatorSettings, bus: Bus, stop: asyncio.Event) -> 
         try:
             await replica.balance_until(stop)
         finally:
+            # Stopped the hard way, by an error or a cancellation, nobody has set `stop`.
+            sweeping.cancel()
             await replica.leave()
-            await sweeping
 
 
 class Replica:
