@@ -51,8 +51,16 @@ def _document(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         document["components"]["schemas"].update(answers.schemas())
-        # FastAPI documents its own shape of a 422, which no route here answers.
-        for name in ("HTTPValidationError", "ValidationError"):
-            document["components"]["schemas"].pop(name, None)
+        _correct_validation(document)
         app.openapi_schema = document
     return app.openapi_schema
+
+
+def _correct_validation(document: dict[str, Any]) -> None:
+    """FastAPI documents a 422 of its own shape wherever there is a parameter; here every one is a problem."""
+    for name in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(name, None)
+    for item in document["paths"].values():
+        for operation in item.values():
+            if "422" in operation["responses"]:
+                operation["responses"]["422"] = answers.refused(422)[422]

@@ -73,7 +73,7 @@ class Erasure:
             evidence_objects=counts.evidence,
             alerts=counts.alerts,
             dead_letters=dead,
-            snapshot=True,
+            snapshot=counts.snapshots > 0,
         )
 
     async def _exists(self, session: str) -> bool:
@@ -105,6 +105,7 @@ class Erasure:
         counts.audio += audio
         counts.alerts += alerts
         counts.evidence += evidence
+        counts.snapshots += snapshot
         return erased_log + audio + frames + recorded + alerts + evidence + snapshot
 
     async def _evidence(self, session: str) -> int:
@@ -140,3 +141,4 @@ class _Counts:
         self.audio = 0
         self.evidence = 0
         self.alerts = 0
+        self.snapshots = 0

@@ -66,6 +66,11 @@ class Watcher:
         self._wake = asyncio.Event()
         self.ended = asyncio.Event()
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will come."""
+        return self.ending is not None and not self._waiting
+
     def offer(self, event: Event) -> None:
         """Queue an event; a full queue cuts the watcher."""
         if self.ending is not None:

@@ -103,6 +103,11 @@ class Listing:
         """Whether everything that was there at the start has been read."""
         return self._snapshots_read.is_set() and self._records_read.is_set()
 
+    def seq_of(self, session: str) -> int:
+        """Log sequence of the newest state that is known of a session, 0 for an unknown one."""
+        row = self._rows.get(session)
+        return 0 if row is None else row.seq
+
     def __len__(self) -> int:
         return len(self._rows)
 

@@ -175,7 +175,7 @@ class Timeline(Answered, frozen=True, kw_only=True):
 
 
 class Receipt(Answered, frozen=True, kw_only=True):
-    """What an erasure removed. `deleted_at` is UTC, ISO 8601."""
+    """What an erasure removed; `snapshot` says whether there was one. `deleted_at` is UTC, ISO 8601."""
 
     id: str
     deleted_at: str

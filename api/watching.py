@@ -62,22 +62,33 @@ class Watching:
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Snapshot and changes until the watcher's end; KEEPALIVE when nothing happens."""
-        for event in self._opening:
-            yield event
+        batch = self._opening
         while True:
-            if self.watcher.resync:
-                for event in await self._resync():
-                    yield event
-            taken = await self.watcher.next(self._keepalive_s)
-            if taken is not None:
-                if self._is_news(taken):
-                    yield taken
-            elif self.watcher.ending is not None:
+            for event in batch:
+                yield event
+            if self.watcher.over:
                 break
-            elif not self.watcher.resync:
-                yield KEEPALIVE
+            batch = await self._some()
         if self.watcher.ending == "slow":
             yield Event("cut", self._session, CUT)
+
+    async def _some(self) -> list[Event]:
+        if self.watcher.resync:
+            return await self._resync()
+        taken = await self.watcher.next(self._keepalive_s)
+        if taken is not None:
+            return [taken] if self._is_news(taken) else []
+        if self.watcher.ending is not None or self.watcher.resync:
+            return []
+        if self._missed_something():
+            self.watcher.ask_resync()
+        return [KEEPALIVE]
+
+    def _missed_something(self) -> bool:
+        """Whether a stored state is newer than what was told: a change that was sent on its way and never came."""
+        if self._session:
+            return self._listing.seq_of(self._session) > self._told.get(self._session, 0)
+        return any(self._listing.seq_of(session) > seq for session, seq in self._told.items())
 
     async def _resync(self) -> list[Event]:
         self.watcher.resync = False
