@@ -13,6 +13,8 @@ _encoder = msgspec.json.Encoder()
 # Every struct that `described` was asked for: the app puts their schemas into the document.
 _described: dict[str, type[msgspec.Struct]] = {"Problem": problems.Problem}
 
+_examples: dict[str, Any] = {}
+
 REF = "#/components/schemas/{name}"
 
 
@@ -26,7 +28,8 @@ def described(
 ) -> dict[int | str, dict[str, Any]]:
     """`responses=` of a route that answers `kind`; refusals are documented as problems."""
     _described[kind.__name__] = kind
-    content = {"schema": {"$ref": REF.format(name=kind.__name__)}, "example": msgspec.to_builtins(example)}
+    _examples[kind.__name__] = msgspec.to_builtins(example)
+    content = {"schema": {"$ref": REF.format(name=kind.__name__)}}
     doc = (kind.__doc__ or kind.__name__).strip().split("\n\n")[0]
     return {
         status: {"description": " ".join(doc.split()), "content": {"application/json": content}},
@@ -44,6 +47,17 @@ def schemas() -> dict[str, Any]:
     """JSON schemas of everything described, by name."""
     _, components = msgspec.json.schema_components(list(_described.values()), ref_template=REF)
     return components
+
+
+def add_examples(document: dict[str, Any]) -> None:
+    """Put the examples into an OpenAPI document; FastAPI would drop their nulls."""
+    for item in document["paths"].values():
+        for operation in item.values():
+            for answer in operation["responses"].values():
+                for content in answer.get("content", {}).values():
+                    name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
+                    if name in _examples:
+                        content["example"] = _examples[name]
 
 
 _SAYS = {

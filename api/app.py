@@ -52,6 +52,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         document["components"]["schemas"].update(answers.schemas())
         _correct_validation(document)
+        answers.add_examples(document)
         app.openapi_schema = document
     return app.openapi_schema
 

@@ -62,7 +62,14 @@ async def _watch(parts: Parts, session: str, last_event_id: int | None) -> Watch
     return watching
 
 
-@router.get("/v1/sessions/{session}/feed", summary="Live feed of a session", description=_ABOUT, responses=_RESPONSES)
+@router.get(
+    "/v1/sessions/{session}/feed",
+    status_code=200,
+    response_class=EventStream,
+    summary="Live feed of a session",
+    description=_ABOUT,
+    responses=_RESPONSES,
+)
 async def one(
     session: SessionId,
     parts: Uses,
@@ -76,6 +83,8 @@ async def one(
 
 @router.get(
     "/v1/feed",
+    status_code=200,
+    response_class=EventStream,
     summary="Live feed of all sessions",
     description=f"{_ABOUT} Here each snapshot is a row of the list, and all are sent again after a reconnect.",
     responses=_RESPONSES,
