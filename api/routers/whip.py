@@ -37,6 +37,7 @@ async def _text(request: Request, media_type: str) -> str:
 @router.post(
     "/{session}",
     status_code=201,
+    response_class=Response,
     summary="Publish: SDP offer",
     responses={
         201: {
