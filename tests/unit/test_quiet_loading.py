@@ -20,9 +20,13 @@ def test_only_chatter_is_dropped(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_stderr_comes_back_after_an_error(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(RuntimeError), mediapipe_runtime.quietly():
-        os.write(2, b"before\n")
-        raise RuntimeError
+    def fail() -> None:
+        with mediapipe_runtime.quietly():
+            os.write(2, b"before\n")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     os.write(2, b"after\n")
     assert capfd.readouterr().err == "before\nafter\n"
 
