@@ -16,9 +16,10 @@ _SPARE_BYTES = 64 << 20
 
 
 class Store:
-    """Models in `folder`, one subfolder each; `models` are those that can be pulled."""
+    """Models in `folder`, one subfolder each. `models` are those that can be pulled, `endpoint` is a mirror."""
 
-    def __init__(self, folder: Path, models: Iterable[Model] = MODELS) -> None:
+    def __init__(self, folder: Path, models: Iterable[Model] = MODELS, endpoint: str | None = None) -> None:
+        self._endpoint = endpoint
         self.folder = folder.expanduser()
         self.models = {model.name: model for model in models}
 
@@ -74,7 +75,7 @@ class Store:
             _check_room(partial, model)
             from inference.models.hub import fetch  # noqa: PLC0415 - only a pull needs the hub client
 
-            fetch(model, partial, progress=progress)
+            fetch(model, partial, progress=progress, endpoint=self._endpoint)
             _verify(model, partial)
             shutil.rmtree(partial / ".cache", ignore_errors=True)
             return self._put_in_place(name, partial)

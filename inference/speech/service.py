@@ -22,6 +22,7 @@ from runtime.leases import Lease, Leases
 from runtime.log import get_logger
 
 SETTLED_LIMIT = 10_000
+TRIES_AT_ONCE = 64
 
 log = get_logger("speech")
 
@@ -51,6 +52,8 @@ class Worker:
         self._silero = silero
         self._decoder = decoder
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._held: set[str] = set()
+        self._admission = asyncio.Lock()
         self._settled: dict[str, int] = {}
         self._stop = asyncio.Event()
         self._count()
@@ -65,21 +68,35 @@ class Worker:
             await asyncio.gather(*self._tasks.values())
 
     def _offer(self, session: str) -> None:
-        """Take a session, if it is not ours already and there is room."""
+        """Try to take a session, if it is not ours already and there is room."""
         if session in self._tasks or self._stop.is_set():
             return
-        if len(self._tasks) >= self._settings.max_sessions:
+        if self._full or len(self._tasks) - len(self._held) >= TRIES_AT_ONCE:
             metrics.TURNED_AWAY.inc()
             return
         self._tasks[session] = asyncio.create_task(self._hold(session), name=f"speech-{session}")
-        self._count()
+
+    @property
+    def _full(self) -> bool:
+        return len(self._held) >= self._settings.max_sessions
+
+    async def _admit(self, session: str) -> Lease | None:
+        """The session's lease, if nobody has it. One at a time, so that trying takes no room away from having."""
+        async with self._admission:
+            if self._full or self._stop.is_set():
+                return None
+            lease = await self._leases.acquire(subjects.lease_audio(session))
+            if lease is not None:
+                self._held.add(session)
+                self._count()
+            return lease
 
     async def _hold(self, session: str) -> None:
         lease: Lease | None = None
         try:
             if not await self._news(session):
                 return
-            lease = await self._leases.acquire(subjects.lease_audio(session))
+            lease = await self._admit(session)
             if lease is not None:
                 await self._listen(session, lease)
         except CandorError as error:
@@ -93,6 +110,7 @@ class Worker:
             if lease is not None:
                 await self._release(lease)
             self._tasks.pop(session, None)
+            self._held.discard(session)
             self._count()
 
     async def _listen(self, session: str, lease: Lease) -> None:
@@ -141,8 +159,8 @@ class Worker:
             log.warning("speech.release_failed", key=lease.key, reason=str(error))
 
     def _count(self) -> None:
-        metrics.SESSIONS.set(len(self._tasks))
-        metrics.FREE.set(self._settings.max_sessions - len(self._tasks))
+        metrics.SESSIONS.set(len(self._held))
+        metrics.FREE.set(self._settings.max_sessions - len(self._held))
 
 
 def _tell_feature(bus: Bus, missing: FeatureMissing | None, decoder: Decoder) -> None:

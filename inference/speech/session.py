@@ -8,6 +8,7 @@ import time
 from inference.backends.silero import SileroBackend
 from inference.backends.whisper import FEATURE, Hypothesis
 from inference.speech import metrics
+from inference.speech.cadence import Cadence
 from inference.speech.decoding import Decoder
 from inference.speech.hearing import Event, Heard, Hearing
 from inference.speech.resume import SOURCE, Standing
@@ -25,8 +26,6 @@ from runtime.log import get_logger
 
 BATCH = 64
 WAIT_S = 0.5
-LAG_TOLERATED_S = 10.0
-"""So far behind, the sound of a takeover is still decoded as often as if it were live; beyond, less often."""
 SWITCHED_OFF = "the session's policy switches it off"
 
 log = get_logger("speech")
@@ -62,6 +61,7 @@ class Session:
             silero, settings.vad, settings.endpoints, resume=standing.safe, pause_s=standing.pause_s
         )
         self._transcriber: Transcriber | None = None
+        self._cadence = Cadence(settings.step_s, settings.max_step_s)
         self.last_seq = 0
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -117,16 +117,11 @@ class Session:
         stretches = self._timeline.take(message, delivery.seq)
         metrics.OVERLAPPED.inc(self._timeline.overlapped_s - overlapped_s)
         if self._transcriber is not None:
-            self._transcriber.step_s = self._step_s(behind_s)
+            self._transcriber.step_s = self._cadence.step_s(behind_s)
         for stretch in stretches:
             _count(stretch)
             await self._tell(self._hearing.take(stretch))
         return any(isinstance(stretch, End) for stretch in stretches)
-
-    def _step_s(self, behind_s: float) -> float:
-        """How often to decode: less often the further behind the stream's end this worker is."""
-        factor = 1.0 + max(0.0, behind_s - LAG_TOLERATED_S) / LAG_TOLERATED_S
-        return min(self._settings.max_step_s, self._settings.step_s * factor)
 
     async def _prepare_text(self) -> None:
         """Be ready to transcribe, or say once why there is no transcript."""
@@ -191,7 +186,10 @@ class Session:
         """The words of a request. A decode that fails twice is given up: the transcript goes on behind it."""
         for _attempt in range(2):
             try:
-                return await self._decoder.decode(request)
+                asked_s = time.perf_counter()
+                hypothesis = await self._decoder.decode(request)
+                self._cadence.note(time.perf_counter() - asked_s)
+                return hypothesis
             except (Unavailable, Full) as error:
                 log.warning("speech.decode_failed", session=self._session, error=str(error))
         return None
