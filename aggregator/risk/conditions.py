@@ -30,7 +30,6 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     t_s: float
     poor: bool = False
     picture: Picture | None = None
-    person_present: bool | None = None
     offset: Offset = UNKNOWN
     eyes_closed: bool = False
     turns: int = 0
@@ -87,9 +86,7 @@ def no_face(moment: Moment, _rule: Rule, _active: bool) -> Verdict:
         return None
     if picture.faces:
         return False
-    if picture.unfit or picture.hidden or moment.person_present is not False:
-        return None
-    return True
+    return None if picture.unfit or picture.hidden else True
 
 
 def looking_away(moment: Moment, rule: Rule, active: bool) -> Verdict:
@@ -159,19 +156,19 @@ def _object(moment: Moment, rule: Rule, active: bool, *, partial: bool | None) -
 
 
 RULES: dict[str, Spec] = {
-    "PHONE_DETECTED": Spec(phone, "objects", "A phone is in view"),
-    "PHONE_PARTIAL_DETECTED": Spec(phone_partial, "objects", "Part of a phone is in view"),
-    "MULTIPLE_FACES": Spec(multiple_faces, "frame", "More than one face is in view"),
-    "EYES_OFF_SCREEN": Spec(eyes_off_screen, "frame", "The eyes look off the screen"),
-    "LOOKING_AWAY": Spec(looking_away, "frame", "The head is turned away"),
-    "NO_FACE": Spec(no_face, "frame", "Nobody is in view"),
-    "SUSPICIOUS_OBJECT": Spec(suspicious_object, "objects", "An object that is not expected here is in view"),
-    "WHISPERING": Spec(whispering, "sound", "The voice sounds like a whisper"),
-    "READING_PATTERN": Spec(reading_pattern, "frame", "The eyes move as if reading beside the screen"),
+    "PHONE_DETECTED": Spec(phone, "objects", "A phone in view"),
+    "PHONE_PARTIAL_DETECTED": Spec(phone_partial, "objects", "Part of a phone in view"),
+    "MULTIPLE_FACES": Spec(multiple_faces, "frame", "More than one face in view"),
+    "EYES_OFF_SCREEN": Spec(eyes_off_screen, "frame", "Eyes off the screen"),
+    "LOOKING_AWAY": Spec(looking_away, "frame", "Head turned away"),
+    "NO_FACE": Spec(no_face, "frame", "Nobody in view"),
+    "SUSPICIOUS_OBJECT": Spec(suspicious_object, "objects", "An object that does not belong here in view"),
+    "WHISPERING": Spec(whispering, "sound", "A voice like a whisper"),
+    "READING_PATTERN": Spec(reading_pattern, "frame", "Eyes moving as if reading beside the screen"),
     "STRESS_HIGH": Spec(unmeasured, "nothing", "Signs of stress", needs="emotion"),
-    "SECOND_VOICE": Spec(unmeasured, "nothing", "A second voice is heard"),
-    "IDENTITY_MISMATCH": Spec(unmeasured, "nothing", "The face differs from the reference"),
-    "SOURCE_LOST": Spec(source_lost, "source", "The connection was lost", at_once=True),
+    "SECOND_VOICE": Spec(unmeasured, "nothing", "A second voice"),
+    "IDENTITY_MISMATCH": Spec(unmeasured, "nothing", "A face unlike the reference"),
+    "SOURCE_LOST": Spec(source_lost, "source", "Connection lost", at_once=True),
 }
 
 BY_DRIVE: dict[Drive, tuple[tuple[str, Spec], ...]] = {

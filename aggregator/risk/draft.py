@@ -16,6 +16,7 @@ SOURCE_LOST = "SOURCE_LOST"
 GAP_FRAMES = 3
 """A policy with few frames a second still vouches for the time between so many of them."""
 
+NOT_AGAIN = "Not counted again within "
 OBJECTS_GAP_S = 2.5
 SOUND_GAP_S = 2.5
 
@@ -110,7 +111,12 @@ class Draft:
         if episode is None:
             return
         self.open = {name: kept for name, kept in self.open.items() if name != kind}
-        ended = msgspec.structs.replace(episode, end_s=max(end_s, episode.start_s))
+        end_s = max(end_s, episode.start_s)
+        detail = episode.detail
+        if kind in RULES and kind != SOURCE_LOST:
+            again = detail.find(NOT_AGAIN)
+            detail = _lasted(RULES[kind].why, end_s - episode.start_s) + (f" {detail[again:]}" if again >= 0 else "")
+        ended = msgspec.structs.replace(episode, end_s=end_s, detail=detail)
         self.timeline = (*self.timeline, ended)
         if len(self.timeline) > MAX_TIMELINE:
             self.timeline_dropped += len(self.timeline) - MAX_TIMELINE
@@ -135,12 +141,9 @@ class Draft:
             self.close_episode(name, taken.end_s)
             return
         start_s = taken.tracker.start_s
-        if name == SOURCE_LOST:
-            detail = f"{why}: {moment.loss_reason}."
-        else:
-            detail = f"{why}, for {max(0.0, moment.t_s - start_s):.1f} s so far."
+        detail = f"{why}: {moment.loss_reason}." if name == SOURCE_LOST else _lasted(why, moment.t_s - start_s)
         if taken.event == "opened":
-            detail = f"{detail} Not counted again: this rule fired less than {rule.cooldown_s:g} s before."
+            detail = f"{detail} {NOT_AGAIN}{rule.cooldown_s:g} s."
         episode = Episode(kind=name, severity=rule.severity, start_s=start_s, end_s=None, detail=detail)
         self.open = {**self.open, name: episode}
         if taken.event == "fired":
@@ -210,3 +213,7 @@ class Draft:
             blind=self.blind,
             tally=self.tally,
         )
+
+
+def _lasted(why: str, seconds: float) -> str:
+    return f"{why} for {max(0.0, seconds):.1f} s."

@@ -16,7 +16,13 @@ UNFIT_PICTURE = frozenset({"dark", "bright", "blurred"})
 """Problems after which nothing in the picture can be judged. Every other problem concerns the face alone."""
 
 FACE_HIDDEN = "face_hidden"
+PERSON_UNKNOWN = "person_unknown"
+"""No face, and nothing looked whether a person is there."""
+
 NUMBERS_UNREADABLE = "unreadable"
+RIVAL_SHARE = 0.3
+"""A face at least so tall against the main one may be the candidate's instead."""
+
 MAX_PROBLEMS = 4
 MAX_REASON_CHARS = 32
 
@@ -52,8 +58,8 @@ def picture(frame: FrameSeen) -> Picture:
             hidden = (*hidden, problem[:MAX_REASON_CHARS])
     faces = frame.faces
     if not faces:
-        if frame.person_present:
-            hidden = (*hidden, FACE_HIDDEN)
+        if frame.person_present is not False:
+            hidden = (*hidden, FACE_HIDDEN if frame.person_present else PERSON_UNKNOWN)
         return Picture(0, (), None, unfit, hidden)
     if len(faces) == 1:
         main = faces[0]
@@ -70,6 +76,11 @@ def picture(frame: FrameSeen) -> Picture:
     if pose is None and not unfit and not hidden:
         hidden = (NUMBERS_UNREADABLE,)
     return Picture(len(faces), heights, pose, unfit, hidden)
+
+
+def alone(seen: Picture) -> bool:
+    """Whether the main face is the only one of its kind: with two in view nobody can say whose eyes are judged."""
+    return all(height < RIVAL_SHARE * seen.heights[0] for height in seen.heights[1:])
 
 
 def pose_of(face: Face) -> Pose | None:

@@ -11,6 +11,7 @@ NO_FRAMES_AFTER_S = 3.0
 
 LOST_PACKETS = "lost_packets"
 NO_FRAMES = "no_frames"
+WORKERS_BEHIND = "workers_behind"
 FRAME_UNREADABLE = "frame_unreadable"
 
 LOSS_SHARE = 0.15

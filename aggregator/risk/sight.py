@@ -12,6 +12,7 @@ from proto.observations import FrameSeen, FrameSkipped
 READING_SWING_DEG = 4.0
 EYES_OFF = "EYES_OFF_SCREEN"
 READING = "READING_PATTERN"
+SKIPPED_STALE = "stale"
 
 
 def frame_seen(draft: Draft, frame: FrameSeen) -> None:
@@ -53,12 +54,13 @@ def frame_skipped(draft: Draft, frame: FrameSkipped) -> None:
     draft.frame_s = frame.t_s
     draft.clock_s = max(draft.clock_s, frame.t_s)
     draft.judge("frame", Moment(t_s=frame.t_s))
-    _could_not_tell(draft, (quality.FRAME_UNREADABLE,), frame.t_s)
+    reason = quality.WORKERS_BEHIND if frame.reason == SKIPPED_STALE else quality.FRAME_UNREADABLE
+    _could_not_tell(draft, (reason,), frame.t_s)
 
 
 def _moment(draft: Draft, frame: FrameSeen, picture: Picture) -> Moment:
     t_s = frame.t_s
-    pose = picture.pose
+    pose = picture.pose if look.alone(picture) else None
     draft.eyes, closed = eyes.watch(draft.eyes, pose.openness if pose else None, t_s)
     draft.gaze, offset = gaze.follow(draft.gaze, None if closed else pose, t_s)
     if closed and pose is not None:
@@ -72,7 +74,6 @@ def _moment(draft: Draft, frame: FrameSeen, picture: Picture) -> Moment:
         t_s=t_s,
         poor=source is not None and source.poor,
         picture=picture,
-        person_present=frame.person_present,
         offset=offset,
         eyes_closed=closed,
         turns=reading.turns(draft.reading, t_s),
@@ -91,7 +92,7 @@ def _count(draft: Draft, moment: Moment, picture: Picture, *, looked: bool) -> N
     t = draft.tally
     gazed = moment.offset.off_deg is not None and not moment.poor
     eyes_off = draft.trackers.get(EYES_OFF)
-    judged = picture.faces > 0 or not (picture.unfit or picture.hidden or moment.person_present is None)
+    judged = picture.faces > 0 or not (picture.unfit or picture.hidden)
     draft.tally = Tally(
         frames_seen=t.frames_seen + 1,
         frames_skipped=t.frames_skipped,

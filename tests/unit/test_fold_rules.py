@@ -47,7 +47,7 @@ def test_fires_once_after_its_hold(rule, frames, hold_s):
     assert folded.lines(rule)[0] == pytest.approx(10.0 + hold_s, abs=0.25)
     assert [alert.rule for alert in folded.alerts] == [rule]
     assert folded.state.open[rule].start_s == pytest.approx(10.0)
-    assert folded.state.ledger[0].why.endswith("s so far.")
+    assert folded.state.ledger[0].why.endswith(" s.")
     folded.add(frame(t, face(), objects=()) for t in span(22.0, 26.0))
     assert folded.state.open == {}
     assert folded.state.timeline[-1].end_s == pytest.approx(22.0)
@@ -83,6 +83,16 @@ def test_one_wrong_frame_never_fires():
     assert folded.state.timeline == ()
 
 
+def test_with_two_people_nobody_can_say_whose_eyes_look_away():
+    folded = Folded([*calm(0.0, 5.0), *(frame(t, face(), LEFT, TURNED) for t in span(5.0, 25.0))])
+    assert folded.rules == ["MULTIPLE_FACES"]
+
+
+def test_a_poster_does_not_hide_where_the_candidate_looks():
+    folded = Folded([*calm(0.0, 5.0), *(frame(t, LEFT, POSTER) for t in span(5.0, 15.0))])
+    assert folded.rules == ["EYES_OFF_SCREEN"]
+
+
 def test_a_second_person_survives_a_frame_that_misses_them():
     two = [frame(t, face(), face(x=0.7)) if i % 4 else frame(t, face()) for i, t in enumerate(span(5.0, 9.0))]
     assert Folded([*calm(0.0, 5.0), *two]).rules == ["MULTIPLE_FACES"]
@@ -101,7 +111,9 @@ def test_a_hidden_face_is_not_nobody():
 
 
 def test_nobody_looked_for_a_person_is_not_nobody():
-    assert Folded(frame(t, person_present=None) for t in span(0.0, 20.0)).rules == []
+    folded = Folded(frame(t, person_present=None) for t in span(0.0, 20.0))
+    assert folded.rules == []
+    assert folded.state.open["COULD_NOT_TELL"].detail == "person unknown"
 
 
 def test_closed_eyes_are_not_off_the_screen():
@@ -226,7 +238,10 @@ def test_cool_down_shows_the_second_time_without_points():
     folded = Folded([*moments, *calm(13.0, 16.0)])
     assert folded.rules == ["NO_FACE"]
     assert [episode.kind for episode in folded.state.timeline] == ["NO_FACE", "NO_FACE"]
-    assert "Not counted again" in folded.state.timeline[1].detail
+    assert [episode.detail for episode in folded.state.timeline] == [
+        "Nobody in view for 3.0 s.",
+        "Nobody in view for 3.0 s. Not counted again within 20 s.",
+    ]
 
 
 def test_reading_beside_the_screen_is_recognised():

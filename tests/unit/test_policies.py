@@ -1,0 +1,72 @@
+"""The policies that are shipped: whole, parsable, with the weights that were promised."""
+
+from __future__ import annotations
+
+import pytest
+
+from aggregator.risk.conditions import RULES
+from proto import policy
+from proto.policy import Policy
+from tests.support.observed import POLICIES, Folded, calm, frame, span
+
+NAMES = ["standard", "full", "eu-recruitment"]
+
+TABLE = {
+    "PHONE_DETECTED": ("critical", 30), "PHONE_PARTIAL_DETECTED": ("high", 20), "MULTIPLE_FACES": ("critical", 25),
+    "EYES_OFF_SCREEN": ("high", 15), "LOOKING_AWAY": ("medium", 10), "NO_FACE": ("high", 20),
+    "SUSPICIOUS_OBJECT": ("medium", 15), "WHISPERING": ("medium", 10), "READING_PATTERN": ("medium", 12),
+    "STRESS_HIGH": ("low", 5), "SECOND_VOICE": ("medium", 10), "IDENTITY_MISMATCH": ("critical", 25),
+    "SOURCE_LOST": ("info", 0),
+}  # fmt: skip
+
+
+def load(name: str) -> Policy:
+    return policy.parse((POLICIES / f"{name}.toml").read_text("utf-8"))
+
+
+def test_these_are_all():
+    assert sorted(path.stem for path in POLICIES.glob("*.toml")) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_and_severities_are_those_of_the_table(name):
+    loaded = load(name)
+    assert loaded.name == name
+    assert {rule: (r.severity, r.weight) for rule, r in loaded.rules.items()} == TABLE
+    assert set(loaded.rules) == set(RULES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_threshold_has_hysteresis_and_every_measured_rule_a_hold(name):
+    for rule_name, rule in load(name).rules.items():
+        if rule.exit is not None:
+            assert rule.enter is not None
+            assert rule.exit < rule.enter, rule_name
+        if not RULES[rule_name].at_once:
+            assert rule.hold_s > 0, rule_name
+
+
+def test_emotion_is_allowed_only_where_everything_is():
+    assert {name: load(name).analysis.emotion for name in NAMES} == {
+        "standard": False, "full": True, "eu-recruitment": False,
+    }  # fmt: skip
+    assert not load("eu-recruitment").rules["STRESS_HIGH"].enabled
+
+
+def test_the_european_policy_is_never_stricter():
+    standard, european = load("standard"), load("eu-recruitment")
+    assert european.review_at > standard.review_at
+    assert european.half_life_s < standard.half_life_s
+    assert not european.analysis.evidence
+    for name, rule in european.rules.items():
+        other = standard.rules[name]
+        assert rule.hold_s >= other.hold_s, name
+        assert rule.cooldown_s >= other.cooldown_s, name
+        assert (rule.enter or 0) >= (other.enter or 0), name
+        assert (rule.count or 0) >= (other.count or 0), name
+
+
+def test_a_shorter_lapse_counts_only_where_the_policy_says_so():
+    lapse = [*calm(0.0, 2.0), *(frame(t) for t in span(2.0, 5.0)), *calm(5.0, 9.0)]
+    counted = {name: Folded(lapse, (POLICIES / f"{name}.toml").read_text("utf-8")).rules for name in NAMES}
+    assert counted == {"standard": ["NO_FACE"], "full": ["NO_FACE"], "eu-recruitment": []}

@@ -1,0 +1,175 @@
+"""What people are shown: measured figures, what was not measured, and only what is new."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from aggregator.cli import describe
+from aggregator.replay import ReplayResult
+from aggregator.risk.compare import differences, verdict
+from aggregator.risk.view import changes, view, visibly_different
+from proto.observations import FeatureStatus, SessionEnded, Word, WordsCommitted
+from proto.views import LedgerLine, SessionView
+from tests.support.observed import STANDARD, Folded, calm, face, frame, second, span, thing, unfit, up
+
+FULL = STANDARD.replace("emotion = false", "emotion = true")
+
+
+def watched(shown: SessionView) -> dict[str, tuple[str, str]]:
+    return {rule.rule: (rule.state, rule.reason) for rule in shown.rules}
+
+
+def test_nothing_measured_is_said_to_be_nothing_measured():
+    shown = view(Folded([up()]).state)
+    assert shown.measures.face_share is None
+    assert shown.measures.blinks_per_min is None
+    assert shown.measures.words_per_min is None
+    rules = watched(shown)
+    assert rules["NO_FACE"] == ("not_measured", "no frame could be judged")
+    assert rules["PHONE_DETECTED"] == ("not_measured", "no object detector looked at any frame")
+    assert rules["SECOND_VOICE"] == ("not_measured", "this version has no detector for it")
+    assert rules["STRESS_HIGH"] == ("off", "the policy does not allow emotion to be inferred")
+    assert rules["SOURCE_LOST"][0] == "watched"
+    assert watched(view(Folded([up()], FULL).state))["STRESS_HIGH"][0] == "not_measured"
+
+
+def test_what_was_measured_is_counted():
+    folded = Folded([up(), *calm(0.0, 10.0), *(frame(t) for t in span(10.0, 15.0))])
+    folded.add(frame(t, quality=unfit("dark")) for t in span(15.0, 20.0))
+    folded.add(frame(t, face(), objects=()) for t in span(20.0, 22.0))
+    shown = view(folded.state)
+    assert shown.measures.frames_seen == 110
+    assert shown.measures.face_share == pytest.approx(60 / 85)
+    assert shown.could_not_tell.total_s == pytest.approx(5.0, abs=0.3)
+    assert not shown.could_not_tell.active
+    assert watched(shown)["PHONE_DETECTED"] == ("watched", "")
+    assert {rule.rule: rule.fired for rule in shown.rules if rule.fired} == {"NO_FACE": 1}
+
+
+def test_blinks_are_counted_by_the_minute():
+    shut = face(left_eye_openness=0.05, right_eye_openness=0.05)
+    frames = [frame(t, shut if i % 15 == 7 else face()) for i, t in enumerate(span(0.0, 60.0))]
+    assert view(Folded(frames).state).measures.blinks_per_min == pytest.approx(20.0, abs=1.0)
+
+
+def test_eyes_closed_for_long_are_no_blink():
+    shut = face(left_eye_openness=0.05, right_eye_openness=0.05)
+    folded = Folded([*calm(0.0, 10.0), *(frame(t, shut) for t in span(10.0, 14.0)), *calm(14.0, 20.0)])
+    assert folded.state.eyes.blinks == 0
+
+
+def test_speech_and_words_are_counted():
+    words = tuple(Word(text="so", start_s=i * 0.5, end_s=i * 0.5 + 0.4, probability=0.9) for i in range(60))
+    said = WordsCommitted(
+        session="s1", source="speech", seq=1, t_s=30.0, utterance=1, words=words, language="en", model="m", final=True,
+        heard_until_s=30.0,
+    )  # fmt: skip
+    heard = [
+        second(t, speech_s=1.0 if t % 2 else 0.0, gap_s=0.0, ended_pause_s=1.5 if t == 9 else 0.0) for t in range(60)
+    ]
+    measures = view(Folded([up(), *heard, said]).state).measures
+    assert measures.speech_share == pytest.approx(0.5)
+    assert measures.speech_s == pytest.approx(30.0)
+    assert measures.words == 60
+    assert measures.words_per_min == pytest.approx(120.0)
+    assert measures.longest_pause_s == 1.5
+
+
+def test_sound_that_never_arrived_is_not_silence():
+    measures = view(Folded([up(), *(second(t, speech_s=0.5, gap_s=0.5) for t in range(10))]).state).measures
+    assert measures.speech_share == pytest.approx(1.0)
+
+
+def test_features_that_miss_are_named():
+    missing = FeatureStatus(
+        session="s1",
+        source="speech",
+        seq=1,
+        t_s=0.0,
+        feature="text",
+        available=False,
+        reason="no weights",
+        command="candor x",
+    )
+    (feature,) = view(Folded([missing]).state).features
+    assert (feature.name, feature.available, feature.reason, feature.command) == (
+        "text",
+        False,
+        "no weights",
+        "candor x",
+    )
+
+
+def test_a_review_once_recommended_stays_recommended():
+    phone = [frame(t, face(), face(x=0.7), objects=(thing("cell phone"),)) for t in span(0.0, 3.0)]
+    folded = Folded([*phone, *calm(3.0, 1500.0)])
+    shown = view(folded.state)
+    assert shown.score < 1.0
+    assert shown.level == "low"
+    assert shown.peak_score == pytest.approx(55.0, abs=0.5)
+    assert shown.review_recommended
+    assert shown.review_s == pytest.approx(1.0, abs=0.3)
+
+
+def test_changes_have_only_what_is_new():
+    folded = Folded([up(), *calm(0.0, 5.0), *(frame(t) for t in span(5.0, 9.0))])
+    before = view(folded.state)
+    assert changes(None, before) == before
+    folded.add(calm(9.0, 12.0))
+    folded.add(frame(t, face(), face(x=0.7)) for t in span(12.0, 14.0))
+    after = changes(before, view(folded.state))
+    assert [line.rule for line in after.ledger] == ["MULTIPLE_FACES"]
+    assert [(episode.kind, episode.end_s is None) for episode in after.timeline] == [
+        ("NO_FACE", False),
+        ("MULTIPLE_FACES", True),
+    ]
+    assert [alert.rule for alert in after.alerts] == ["MULTIPLE_FACES"]
+    assert after.seq == folded.state.seq
+
+
+def test_the_clock_alone_is_not_a_visible_change():
+    folded = Folded([up(), *calm(0.0, 5.0)])
+    before = view(folded.state)
+    folded.add(calm(5.0, 6.0))
+    assert not visibly_different(before, view(folded.state))
+    folded.add([SessionEnded(session="s1", source="api", seq=1, t_s=6.0)])
+    assert visibly_different(before, view(folded.state))
+
+
+def test_a_view_is_json_without_surprises():
+    folded = Folded([up(), *calm(0.0, 5.0), *(frame(t) for t in span(5.0, 9.0))])
+    shown = view(folded.state)
+    assert msgspec.json.decode(msgspec.json.encode(shown), type=SessionView) == shown
+
+
+def ledger_line(t_s: float, rule: str = "NO_FACE", weight: float = 20.0) -> LedgerLine:
+    return LedgerLine(
+        seq=1, t_s=t_s, rule=rule, severity="high", weight=weight, half_life_s=60.0, why="Nobody is in view."
+    )
+
+
+def test_ledgers_are_compared_line_by_line():
+    then = (ledger_line(4.0), ledger_line(60.0), ledger_line(90.0, "LOOKING_AWAY"))
+    now = (ledger_line(6.0), ledger_line(90.0, "LOOKING_AWAY"), ledger_line(120.0, "MULTIPLE_FACES"))
+    assert [(d.kind, d.rule) for d in differences(then, now)] == [
+        ("changed", "NO_FACE"),
+        ("only_then", "NO_FACE"),
+        ("only_now", "MULTIPLE_FACES"),
+    ]
+    assert differences(then, then) == ()
+
+
+def test_a_replay_is_described_in_words():
+    folded = Folded([up(), *(frame(t) for t in span(0.0, 4.0))])
+    one = verdict(folded.state, folded.hash)
+    result = ReplayResult(
+        session="s1", seq=9, observations=21, snapshot_hash="f" * 64, matches=False, then=one, now=one,
+        differences=differences(folded.state.ledger, (ledger_line(500.0, "MULTIPLE_FACES"),)),
+    )  # fmt: skip
+    lines = describe(result)
+    assert any("DIFFERENT" in line for line in lines)
+    assert any(line.startswith("  - ") and "NO_FACE" in line for line in lines)
+    assert any(line.startswith("  + ") and "MULTIPLE_FACES" in line for line in lines)
+    same = describe(msgspec.structs.replace(result, matches=True, now=None, differences=()))
+    assert any("explains this state completely" in line for line in same)
