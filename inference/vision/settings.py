@@ -20,6 +20,9 @@ class VisionSettings(ServiceSettings, section="vision"):
         64, ge=1, description="Observations on their way to the log; above it the worker waits."
     )
     publish_timeout_s: float = Field(5.0, gt=0, description="How long an observation is tried before it is given up.")
+    stuck_after_s: float = Field(
+        10.0, gt=0, description="Time a batch may take before the worker reports itself not ready."
+    )
     stale_after_s: float = Field(1.0, gt=0, description="Age at which a frame counts as stale.")
     stale: Literal["process", "skip"] = Field(
         "process",

@@ -66,12 +66,26 @@ class Worker:
         jobs = [job for delivery in deliveries if (job := await self._job(delivery)) is not None]
         metrics.BATCH_FRAMES.observe(len(deliveries))
         fresh = [job for job in jobs if not self._is_skipped(job)]
-        results: list[Seen | Unread] = list(await self._lane.look([job.frame.jpeg for job in fresh]))
+        results = await self._look(fresh)
         stale = [job for job in jobs if self._is_skipped(job)]
         results += [Unread("stale")] * len(stale)
         for job, result in zip(fresh + stale, results, strict=True):
             await self._slots.acquire()
             publishing.create_task(self._publish(job, result))
+
+    async def _look(self, jobs: Sequence[Job]) -> list[Seen | Unread]:
+        """What the frames show. A model that hangs cannot be stopped from here; it can be told to whoever watches."""
+        looking = asyncio.ensure_future(self._lane.look([job.frame.jpeg for job in jobs]))
+        try:
+            done, _ = await asyncio.wait({looking}, timeout=self._settings.stuck_after_s)
+            if not done:
+                log.error("vision.stuck", frames=len(jobs), after_s=self._settings.stuck_after_s)
+                self._bus.health.set("models", ok=False, detail="a batch does not end")
+                await looking
+                self._bus.health.set("models", ok=True)
+            return looking.result()
+        finally:
+            looking.cancel()
 
     async def _job(self, delivery: Delivery) -> Job | None:
         """The frame of a message; None if it is not one, and then it is put aside."""

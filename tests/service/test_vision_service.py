@@ -261,6 +261,17 @@ async def test_the_event_loop_stays_free_while_a_model_works(
         await wait_for_log(bus, "s1", 1)
 
 
+async def test_a_model_that_hangs_makes_the_worker_not_ready(
+    bus: Bus, portrait: bytes, slow_mesh: type[SlowMesh]
+) -> None:
+    async with vision(bus, stuck_after_s=0.05):
+        await send(bus, [frame("s1", 0, portrait)])
+        await eventually(lambda: not bus.health.ready)
+        slow_mesh.permits.release()
+        await eventually(lambda: bus.health.ready)
+        await wait_for_log(bus, "s1", 1)
+
+
 async def test_a_cancelled_worker_logs_nothing_and_the_next_goes_on(
     bus: Bus, connect: Connect, portrait: bytes, slow_mesh: type[SlowMesh]
 ) -> None:
