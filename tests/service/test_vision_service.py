@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 import time
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,36 +12,24 @@ import pytest
 
 from inference.backends import registry
 from inference.vision import metrics
-from inference.vision.service import serve
-from inference.vision.settings import VisionSettings
 from proto import codec, subjects
-from proto.media import Frame
-from proto.observations import AnyObservation, FeatureStatus, FrameSeen, FrameSkipped
+from proto.observations import FrameSeen, FrameSkipped
 from runtime import tracing
 from runtime.bus import Bus
 from tests.conftest import Connect
 from tests.support import models_that_misbehave
-from tests.support.clips import encode_jpeg, frames, picture, scaled
+from tests.support.clips import encode_jpeg, frames, picture
 from tests.support.models_that_misbehave import SlowMesh
-from tests.support.nats import NatsServer
+from tests.support.vision import (
+    frame,
+    logged,
+    nothing_left,
+    portrait_of,
+    send,
+    vision,
+    wait_for_log,
+)
 from tests.support.wait import eventually
-
-
-def is_ready(bus: Bus) -> bool:
-    return any(part.name == "models" and part.ok for part in bus.health.parts())
-
-
-@asynccontextmanager
-async def vision(bus: Bus, **settings: Any) -> AsyncIterator[asyncio.Event]:
-    """A worker that is ready for frames (they are kept for 2 s only); yields its stop event, waits for it to drain."""
-    stop = asyncio.Event()
-    task = asyncio.create_task(serve(VisionSettings(**settings), bus, stop))
-    try:
-        await eventually(lambda: is_ready(bus), 30)
-        yield stop
-    finally:
-        stop.set()
-        await asyncio.wait_for(task, 20)
 
 
 @pytest.fixture
@@ -58,37 +42,7 @@ def slow_mesh(monkeypatch: pytest.MonkeyPatch) -> type[SlowMesh]:
 
 @pytest.fixture
 def portrait(media: Path) -> bytes:
-    return encode_jpeg(scaled(picture(media / "photos" / "person_a_1.jpg"), 320))
-
-
-def frame(session: str, seq: int, jpeg: bytes, t_s: float = 0.0) -> Frame:
-    return Frame(session, "peer", seq, t_s, 320, 439, jpeg, time.time())
-
-
-async def send(bus: Bus, sent: Iterable[Frame]) -> None:
-    for one in sent:
-        await bus.append(subjects.frames(one.session), one, f"{one.session}:{one.source}:{one.seq}")
-
-
-async def logged(bus: Bus, session: str) -> list[AnyObservation]:
-    stream = bus.read(subjects.LOG, subjects.log_session(session))
-    return [codec.decode(delivery.data, AnyObservation) async for delivery in stream]  # type: ignore[arg-type]
-
-
-async def wait_for_log(bus: Bus, session: str, count: int, timeout_s: float = 15.0) -> list[AnyObservation]:
-    async def enough() -> list[AnyObservation]:
-        found = await logged(bus, session)
-        return found if len(found) >= count else []
-
-    return await eventually(enough, timeout_s, f"{count} observations of {session}")
-
-
-async def frames_left(bus: Bus) -> int:
-    return (await bus.info(subjects.FRAMES)).messages
-
-
-async def nothing_left(bus: Bus) -> bool:
-    return await frames_left(bus) == 0
+    return portrait_of(media)
 
 
 async def test_one_frame_seen_for_each_session(bus: Bus, connect: Connect, portrait: bytes, media: Path) -> None:
@@ -231,113 +185,6 @@ def _seen(session: str, seq: int) -> FrameSeen:
     return msgspec.convert(observation, FrameSeen)
 
 
-async def test_draining_finishes_what_is_in_hand(
-    bus: Bus, connect: Connect, portrait: bytes, slow_mesh: type[SlowMesh]
-) -> None:
-    async with vision(await connect(), batch_frames=4) as stop:
-        await send(bus, [frame("first", 0, portrait)])
-        await eventually(lambda: slow_mesh.batches == [1])
-        await send(bus, [frame(f"s{number}", 0, portrait) for number in range(4)])
-        slow_mesh.permits.release()
-        await eventually(lambda: slow_mesh.batches == [1, 4])
-        stop.set()
-        slow_mesh.permits.release()
-    assert await frames_left(bus) == 0
-    for number in range(4):
-        assert [one.kind for one in await logged(bus, f"s{number}")] == ["frame.seen"]
-
-
-async def test_the_event_loop_stays_free_while_a_model_works(
-    bus: Bus, portrait: bytes, slow_mesh: type[SlowMesh]
-) -> None:
-    async with vision(bus):
-        await send(bus, [frame("s1", 0, portrait)])
-        await eventually(lambda: slow_mesh.batches == [1])
-        async with bus.subscribe("live.s1") as live:
-            await bus.publish("live.s1", frame("s1", 1, b""))
-            assert await live.next(5.0) is not None
-        assert await logged(bus, "s1") == []
-        slow_mesh.permits.release()
-        await wait_for_log(bus, "s1", 1)
-
-
-async def test_a_model_that_hangs_makes_the_worker_not_ready(
-    bus: Bus, portrait: bytes, slow_mesh: type[SlowMesh]
-) -> None:
-    async with vision(bus, stuck_after_s=0.05):
-        await send(bus, [frame("s1", 0, portrait)])
-        await eventually(lambda: not bus.health.ready)
-        slow_mesh.permits.release()
-        await eventually(lambda: bus.health.ready)
-        await wait_for_log(bus, "s1", 1)
-
-
-async def test_a_cancelled_worker_logs_nothing_and_the_next_goes_on(
-    bus: Bus, connect: Connect, portrait: bytes, slow_mesh: type[SlowMesh]
-) -> None:
-    worker_bus = await connect()
-    task = asyncio.create_task(serve(VisionSettings(), worker_bus, asyncio.Event()))
-    await eventually(lambda: is_ready(worker_bus), 30)
-    await send(bus, [frame("s1", 0, portrait)])
-    await eventually(lambda: slow_mesh.batches == [1])
-    task.cancel()
-    slow_mesh.permits.release(20)
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert await logged(bus, "s1") == []
-    async with vision(await connect()):
-        await send(bus, [frame("s1", 1, portrait)])
-        found = await wait_for_log(bus, "s1", 1)
-    assert 1 in {one.seq for one in found}
-
-
-async def test_a_missing_face_model_is_a_state(
-    bus: Bus, connect: Connect, portrait: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(registry.BACKENDS, "mediapipe-face-mesh", models_that_misbehave.ABSENT)
-    worker_bus = await connect()
-    async with vision(worker_bus):
-        for seq in range(3):
-            await send(bus, [frame("s1", seq, portrait)])
-            await wait_for_log(bus, "s1", seq + 2)
-        parts = {part.name: part for part in worker_bus.health.parts()}
-        assert not parts["feature:face"].ok
-        assert "candor models pull face" in parts["feature:face"].detail
-        assert worker_bus.health.ready
-    status, *rest = await logged(bus, "s1")
-    assert isinstance(status, FeatureStatus)
-    assert (status.feature, status.available, status.command) == ("face", False, "candor models pull face")
-    assert [type(one) for one in rest] == [FrameSkipped] * 3
-
-
-async def test_without_the_person_model_nothing_is_said_of_persons(
-    bus: Bus, connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(registry.BACKENDS, "mediapipe-person", models_that_misbehave.ABSENT)
-    async with vision(await connect()):
-        await send(bus, [frame("s1", 0, encode_jpeg(np.full((240, 320, 3), 120, dtype=np.uint8)))])
-        status, seen = await wait_for_log(bus, "s1", 2)
-    assert isinstance(status, FeatureStatus)
-    assert isinstance(seen, FrameSeen)
-    assert (seen.faces, seen.person_present) == ((), None)
-
-
-async def test_a_picture_that_breaks_a_model_spoils_only_itself(
-    bus: Bus, connect: Connect, portrait: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(registry.BACKENDS, "mediapipe-face-mesh", models_that_misbehave.BRITTLE)
-    white = encode_jpeg(np.full((240, 320, 3), 255, dtype=np.uint8))
-    async with vision(await connect()):
-        await send(bus, [frame("s1", 0, portrait), frame("bad", 0, white), frame("s2", 0, portrait)])
-        (first,), (bad,), (second,) = [await wait_for_log(bus, session, 1) for session in ("s1", "bad", "s2")]
-        await eventually(lambda: nothing_left(bus))
-    assert isinstance(first, FrameSeen)
-    assert isinstance(second, FrameSeen)
-    assert (len(first.faces), len(second.faces)) == (1, 1)
-    assert isinstance(bad, FrameSkipped)
-    assert bad.reason == "a model failed"
-
-
 async def test_the_trace_of_a_frame_goes_on(bus: Bus, connect: Connect, portrait: bytes) -> None:
     async with vision(await connect()):
         with tracing.of({}):
@@ -347,30 +194,6 @@ async def test_the_trace_of_a_frame_goes_on(bus: Bus, connect: Connect, portrait
     last = await bus.last(subjects.LOG, subjects.log("s1", "frame.seen"))
     assert last is not None
     assert trace in last.headers[codec.HEADER_TRACE]
-
-
-async def test_work_goes_on_after_nats_was_away(
-    bus: Bus, connect: Connect, portrait: bytes, nats_server: NatsServer
-) -> None:
-    worker_bus = await connect()
-    async with vision(worker_bus, fetch_wait_s=0.5):
-        await send(bus, [frame("s1", 0, portrait)])
-        await wait_for_log(bus, "s1", 1)
-        nats_server.stop()
-        await eventually(lambda: not worker_bus.connected, 10)
-        nats_server.start()
-        await eventually(lambda: worker_bus.connected and bus.connected, 20)
-        seqs = itertools.count(1)
-
-        async def seen_again() -> bool:
-            # A fetch that was under way when NATS went waits for its own time-out, and a frame lives for 2 s only.
-            await send(bus, [frame("s1", next(seqs), portrait)])
-            return len(await logged(bus, "s1")) > 1
-
-        await eventually(seen_again, 20)
-    found = [one.seq for one in await logged(bus, "s1")]
-    assert found[0] == 0
-    assert len(set(found)) == len(found) > 1
 
 
 async def test_a_clip_of_several_sessions_at_once(bus: Bus, connect: Connect, media: Path) -> None:
