@@ -19,7 +19,7 @@ from proto.errors import BadMessage, BusUnavailable, NotFound
 from proto.observations import EvidenceStored, Observation, SessionCreated, SessionEnded, WordsCommitted
 from proto.signalling import Close
 from proto.views import CouldNotTell, Measures, SessionView, Status
-from runtime.bus import Bus
+from runtime.bus import Bucket, Bus
 from runtime.log import get_logger
 
 SOURCE = "api"
@@ -47,6 +47,7 @@ class Sessions:
         self._settings = settings
         self._bus = bus
         self._policies = policies
+        self._bucket: Bucket | None = None
 
     async def create(self, request: CreateSession) -> tuple[SessionCreated, str]:
         """Log a new session. Returns its record and its token, which is kept nowhere.
@@ -161,8 +162,10 @@ class Sessions:
 
     async def _snapshot(self, session: str) -> SessionView | None:
         async def read() -> SessionView | None:
-            bucket = await self._bus.bucket(subjects.KV_SESSIONS)
-            entry = await bucket.get(session)
+            if self._bucket is None:
+                # Opening asks the server once; what is opened outlives reconnects.
+                self._bucket = await self._bus.bucket(subjects.KV_SESSIONS)
+            entry = await self._bucket.get(session)
             return None if entry is None else codec.decode(entry.value, _SnapshotView).view
 
         return await self._within(read())

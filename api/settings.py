@@ -52,7 +52,7 @@ class ApiSettings(ServiceSettings, section="api"):
     )
     ice_servers: str = Field("", description="STUN and TURN URLs told to WHIP clients, comma separated.")
     turn_username: str = Field("", description="User name for the turn: and turns: URLs of ice_servers.")
-    turn_credential: SecretStr = Field(SecretStr(""), description="Credential for the same.")
+    turn_password: SecretStr = Field(SecretStr(""), description="Password for the same.")
 
     max_body_bytes: int = Field(64 * 1024, ge=1024, description="Largest request body, WHIP apart (128 KiB by design).")
     body_timeout_s: float = Field(10.0, gt=0, description="How long a request body may take to arrive.")

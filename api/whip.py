@@ -105,7 +105,7 @@ class Whip:
             link = f'<{url}>; rel="ice-server"'
             if url.startswith(("turn:", "turns:")) and self._settings.turn_username:
                 username = _quoted(self._settings.turn_username)
-                credential = _quoted(self._settings.turn_credential.get_secret_value())
+                credential = _quoted(self._settings.turn_password.get_secret_value())
                 link += f'; username="{username}"; credential="{credential}"; credential-type="password"'
             links.append(link)
         return links

@@ -325,6 +325,9 @@ async def test_stopping_ends_feeds_and_finishes_requests(bus: Bus) -> None:
         ):
             await feed.next()
             await frame(websocket)
+            # What connections inherit: small answers go out at once.
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
             stop.set()
             assert await feed.next() is None
             with pytest.raises(ConnectionClosed) as closed:

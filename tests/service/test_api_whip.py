@@ -89,7 +89,7 @@ async def test_201(whip: Publishing) -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [ApiSettings(ice_servers="stun:s.example,turn:t.example", turn_username="u", turn_credential=SecretStr("c"))],
+    [ApiSettings(ice_servers="stun:s.example,turn:t.example", turn_username="u", turn_password=SecretStr("c"))],
 )
 async def test_ice_servers_are_told_and_credentials_only_to_publishers(whip: Publishing) -> None:
     links = (await whip.offer()).headers.get_list("link")

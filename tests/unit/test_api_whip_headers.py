@@ -53,7 +53,7 @@ def test_no_ice_servers_no_links() -> None:
 
 def test_turn_has_its_credential_and_stun_has_none() -> None:
     given = "stun:stun.example.net, turn:turn.example.net?transport=udp,turns:turn.example.net"
-    found = links(ice_servers=given, turn_username='us"er', turn_credential=SecretStr("se\\cret"))
+    found = links(ice_servers=given, turn_username='us"er', turn_password=SecretStr("se\\cret"))
     credential = 'username="us\\"er"; credential="se\\\\cret"; credential-type="password"'
     assert found == [
         '<stun:stun.example.net>; rel="ice-server"',
