@@ -8,7 +8,7 @@ from aggregator.metrics import UNFOLDABLE
 from aggregator.risk import fold
 from aggregator.risk.state import State, initial
 from proto import codec, policy, subjects
-from proto.errors import BadMessage, BadPolicy, CandorError
+from proto.errors import BadMessage, CandorError, NotFound
 from proto.observations import AnyObservation, SessionCreated
 from proto.policy import Policy
 from runtime.bus import Bus, Delivery
@@ -17,7 +17,7 @@ from runtime.log import get_logger
 log = get_logger("aggregator")
 
 
-class Orphan(CandorError):
+class Orphan(NotFound):
     """An observation of a session that was never created, or is erased."""
 
 
@@ -88,6 +88,3 @@ async def refold(
         except (BadMessage, Unfoldable) as error:
             log.warning("aggregator.passed_over", session=session, seq=delivery.seq, error=type(error).__name__)
     return state, folded
-
-
-__all__ = ["BadPolicy", "Judge", "Orphan", "Unfoldable", "advance", "decode", "refold"]

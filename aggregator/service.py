@@ -63,6 +63,7 @@ class Replica:
         self._settings = settings
         self._group = group
         self._member: Lease | None = None
+        self._scans: set[asyncio.Task[None]] = set()
         self._folding: dict[int, tuple[Partition, asyncio.Task[None]]] = {}
 
     async def balance_until(self, stop: asyncio.Event) -> None:
@@ -80,6 +81,8 @@ class Replica:
 
     async def leave(self) -> None:
         """Finish what is in hand and give everything back."""
+        for scan in self._scans:
+            scan.cancel()
         await self._release(list(self._folding))
         if self._member is not None:
             await self._give_back(self._member)
@@ -102,7 +105,9 @@ class Replica:
             if await self._take(number):
                 fresh.add(number)
         if fresh:
-            self._group.create_task(self._silence.scan(fresh), name="scan")
+            scan = self._group.create_task(self._silence.scan(fresh), name="scan")
+            self._scans.add(scan)
+            scan.add_done_callback(self._scans.discard)
         self._report(share)
 
     async def _take(self, number: int) -> bool:

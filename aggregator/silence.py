@@ -32,6 +32,7 @@ from runtime.bus import Bus, Entry
 from runtime.log import get_logger
 
 SOURCE = "aggregator"
+SCAN_S = 120.0
 FROM_SOURCE = (FrameSeen, FrameSkipped, SourceStats, SourceUp)
 OWN = (SessionExpired, SourceStalled)
 
@@ -113,16 +114,17 @@ class Silence:
 
     async def scan(self, numbers: set[int]) -> None:
         """Find the open sessions of partitions just taken over that nothing is heard of."""
-        bucket = await self._bus.bucket(subjects.KV_SESSIONS)
         try:
-            async with bucket.watch() as changes:
+            bucket = await self._bus.bucket(subjects.KV_SESSIONS)
+            async with asyncio.timeout(SCAN_S), bucket.watch() as changes:
                 async for key, entry in changes:
                     if key is None:
                         return
                     if entry is not None and subjects.partition(key) in numbers:
                         self._found(key, entry)
-        except Unavailable as error:
-            log.warning("aggregator.scan_interrupted", reason=str(error))
+        except (Unavailable, TimeoutError) as error:
+            # Whatever is still observed is looked after from its next observation on.
+            log.warning("aggregator.scan_interrupted", reason=str(error) or f"not done in {SCAN_S:g} s")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look at every watched session each `sweep_s`, until `stop`."""

@@ -8,17 +8,19 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from aggregator.replay import replay
+from aggregator import cli, metrics
+from aggregator.replay import ReplayResult, replay
 from aggregator.risk import fold
 from aggregator.service import quota, serve
 from aggregator.settings import AggregatorSettings
 from proto import codec, subjects
-from proto.errors import BadPolicy, NotFound
+from proto.errors import BadInput, BadPolicy, NotFound
 from proto.observations import Observation, SessionEnded
 from proto.views import Alert, Changed, Snapshot
 from runtime.bus import Bus
@@ -152,29 +154,40 @@ async def test_watchers_hear_of_a_calm_session_once_a_second(bus: Bus, connect: 
         assert all(one.view.clock_s <= another.view.clock_s for one, another in pairwise(told))
 
 
-async def test_two_replicas_share_and_hand_over(bus: Bus, connect: Connect):
-    first, second = Running(await connect(), "one"), Running(await connect(), "two")
-    sessions = [f"s{number}" for number in range(24)]
+async def test_a_second_replica_gets_its_share_and_hands_it_back_under_load(bus: Bus, connect: Connect):
+    sessions = [f"s{number}" for number in range(12)]
+    moments = [*calm(0.0, 4.0), *(frame(t, *BOTH) for t in span(4.0, 12.0)), *calm(12.0, 16.0)]
 
-    async def shared() -> bool:
-        held = list((await owners(bus)).values())
-        return held.count("one") == held.count("two") == subjects.PARTITIONS // 2
+    async def candidate(session: str, handed_over: asyncio.Event) -> int:
+        await log_all(bus, of(session, [born(session), up()]))
+        for index, moment in enumerate(moments):
+            seq = await log_all(bus, of(session, [moment]))
+            if index == len(moments) - 5:
+                await handed_over.wait()
+        return seq
 
-    await eventually(shared, 20.0, "an equal share for each")
-    for session in sessions:
-        await log_all(bus, of(session, [born(session), up(), *calm(0.0, 2.0)]))
+    def shares(one: int, two: int) -> Callable[[], Awaitable[bool]]:
+        async def reached() -> bool:
+            held = list((await owners(bus)).values())
+            return (held.count("one"), held.count("two")) == (one, two)
+
+        return reached
+
+    first = Running(await connect(), "one")
+    await eventually(shares(16, 0), 20.0, "all with the first")
+    handed_over = asyncio.Event()
+    candidates = [asyncio.create_task(candidate(session, handed_over)) for session in sessions]
+    second = Running(await connect(), "two")
+    await eventually(shares(8, 8), 20.0, "an equal share for each")
     await second.stop()
-
-    async def taken_over() -> bool:
-        return list((await owners(bus)).values()).count("one") == subjects.PARTITIONS
-
-    await eventually(taken_over, 10.0, "everything with the one that is left")
-    for session in sessions:
-        seq = await log_all(bus, of(session, [frame(t, *BOTH) for t in span(2.0, 4.0)]))
+    await eventually(shares(16, 0), 20.0, "all with the one that is left")
+    handed_over.set()
+    for session, seq in zip(sessions, await asyncio.gather(*candidates), strict=True):
         found = await folded(bus, session, seq)
+        assert found.view.measures.frames_seen == len(moments)
         assert [line.rule for line in found.view.ledger] == ["MULTIPLE_FACES"]
-    for session in sessions[:6]:
         await assert_explained(bus, session)
+    assert (await bus.info(subjects.ALERTS)).messages == len(sessions)
     await first.stop()
     assert await owners(bus) == {}
 
@@ -246,6 +259,7 @@ async def test_somebody_elses_snapshot_is_read_again_not_overwritten(bus: Bus, c
     async with running(await connect(), batch=1):
         seq = await log_all(bus, [born("s1"), up(), *calm(0.0, 4.0)])
         await folded(bus, "s1", seq)
+        conflicts = metrics.CONFLICTS._value.get()
         bucket = await bus.bucket(subjects.KV_SESSIONS)
         for t in (4.0, 5.0, 6.0):
             # The same state under another revision: what a second owner would leave behind.
@@ -259,6 +273,7 @@ async def test_somebody_elses_snapshot_is_read_again_not_overwritten(bus: Bus, c
         found = await snapshot(bus, "s1")
         assert found is not None
         assert found.view.measures.frames_seen == 23
+        assert metrics.CONFLICTS._value.get() == conflicts + 3
 
 
 async def test_a_lost_snapshot_is_rebuilt_from_the_log(bus: Bus, connect: Connect):
@@ -455,10 +470,43 @@ async def test_replay_under_another_policy_tells_the_differences(bus: Bus, conne
         await replay(bus, "nobody")
 
 
-async def test_replay_notices_a_state_that_the_log_does_not_explain(bus: Bus, connect: Connect):
+async def test_replay_notices_a_state_that_the_log_does_not_explain(
+    bus: Bus, connect: Connect, nats_server: NatsServer, capsys: pytest.CaptureFixture[str]
+):
     async with running(await connect()):
         seq = await log_all(bus, [born("s1"), up(), *calm(0.0, 2.0)])
         found = await folded(bus, "s1", seq)
     tampered = msgspec.structs.replace(found, state_hash="0" * 64)
     await (await bus.bucket(subjects.KV_SESSIONS)).put("s1", codec.encode(tampered))
     assert (await replay(bus, "s1")).matches is False
+    assert await cli.run("s1", None, nats_url=nats_server.url) == 1
+    assert "DIFFERENT" in capsys.readouterr().out
+
+
+async def test_replay_from_the_command_line(
+    bus: Bus, connect: Connect, nats_server: NatsServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    async with running(await connect()):
+        seq = await log_all(bus, [born("s1"), up(), *(frame(t) for t in span(0.0, 3.0))])
+        found = await folded(bus, "s1", seq)
+    assert await cli.run("s1", None, nats_url=nats_server.url) == 0
+    assert found.state_hash in capsys.readouterr().out
+    lenient = tmp_path / "lenient.toml"
+    lenient.write_text(STANDARD.replace("weight = 20\nhold_s = 2.0", "weight = 5\nhold_s = 2.0"))
+    assert await cli.run("s1", lenient, nats_url=nats_server.url) == 0
+    assert "~" in capsys.readouterr().out
+    assert await cli.run("s1", lenient, as_json=True, nats_url=nats_server.url) == 0
+    printed = msgspec.json.decode(capsys.readouterr().out, type=ReplayResult)
+    assert [(difference.kind, difference.rule) for difference in printed.differences] == [("changed", "NO_FACE")]
+    with pytest.raises(BadInput):
+        await cli.run("s1", tmp_path / "missing.toml", nats_url=nats_server.url)
+
+
+async def test_a_session_whose_policy_cannot_be_read_is_put_aside(bus: Bus, connect: Connect):
+    async with running(await connect()):
+        await log_all(bus, [born("s1", "name = 3"), up()])
+        seq = await log_all(bus, of("s2", [born("s2"), up()]))
+        await folded(bus, "s2", seq)
+        await nothing_pending(bus, "s1")
+        assert (await bus.info(subjects.DEAD)).messages == 2
+        assert await snapshot(bus, "s1") is None
