@@ -1,19 +1,26 @@
-"""Fetching from the Hugging Face hub: resumes, honours HF_ENDPOINT, HF_TOKEN and the proxy variables."""
+"""Fetching from the Hugging Face hub: goes on after a break, honours HF_ENDPOINT, HF_TOKEN and the proxy variables."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import huggingface_hub
-from huggingface_hub import constants, errors
+from huggingface_hub import HfApi, constants, errors, hf_hub_url
+from huggingface_hub.file_download import get_hf_file_metadata, http_get
+from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils._headers import build_hf_headers
 from huggingface_hub.utils._http import get_session
 from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
 
 from inference.models.manifest import Model
 from proto.errors import NotFound, Unavailable
 
-PARALLEL_FILES = 2
 KNOCK_S = 8.0
+SIZE_SLACK = 1 << 20
+PART = ".part"
 
 
 def fetch(model: Model, folder: Path, *, progress: bool, endpoint: str | None = None) -> None:
@@ -23,48 +30,85 @@ def fetch(model: Model, folder: Path, *, progress: bool, endpoint: str | None = 
     Raises:
         NotFound: the hub knows no such repository or revision.
         Unavailable: the hub does not answer, refuses, or broke off; the same call may go on later.
+        OSError: the disk refused.
     """
     where = endpoint or constants.ENDPOINT
-    _knock(where)
     if progress:
         enable_progress_bars()
     else:
         disable_progress_bars()
-    try:
-        huggingface_hub.snapshot_download(
-            model.repository,
-            revision=model.revision,
-            local_dir=folder,
-            allow_patterns=list(model.files),
-            max_workers=PARALLEL_FILES,
-            endpoint=where,
+    with _told_plainly(model, where):
+        _knock(where)
+        api = HfApi(endpoint=where)
+        tree = api.list_repo_tree(model.repository, revision=model.revision)
+        wanted = [row for row in tree if isinstance(row, RepoFile) and _is_wanted(model, row.path)]
+        if sum(row.size for row in wanted) > model.size_bytes + SIZE_SLACK:
+            raise Unavailable(f"{where} offers other files for {model.name} than the manifest knows: larger ones")
+        for row in wanted:
+            _fetch_file(model, row, folder / row.path, where)
+
+
+def _is_wanted(model: Model, path: str) -> bool:
+    return "/" not in path and any(fnmatch(path, pattern) for pattern in model.files)
+
+
+def _fetch_file(model: Model, row: RepoFile, target: Path, where: str) -> None:
+    """One file, by way of a `.part` that a broken pull leaves behind.
+
+    The library's own download starts a file anew after a failure, which for hundreds of megabytes over a bad line may
+    never end.
+    """
+    if target.is_file() and target.stat().st_size == row.size:
+        return
+    url = hf_hub_url(model.repository, row.path, revision=model.revision, endpoint=where)
+    metadata = get_hf_file_metadata(url, endpoint=where, retry_on_errors=True)
+    headers: dict[str, str] = build_hf_headers()
+    if urlsplit(metadata.location).netloc != urlsplit(url).netloc:
+        # A content network's signed address; the token is for the hub alone.
+        headers.pop("authorization", None)
+    part = target.with_name(target.name + PART)
+    have = part.stat().st_size if part.is_file() else 0
+    if have > row.size:
+        part.unlink()
+        have = 0
+    with part.open("ab") as file:
+        http_get(
+            metadata.location,
+            file,
+            resume_size=have,
+            headers=headers,
+            expected_size=row.size,
+            displayed_filename=f"{model.name}/{row.path}",
         )
-    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.RemoteEntryNotFoundError) as error:
-        raise NotFound(f"{where} has no {model.repository} at {model.revision[:12]}") from error
-    except errors.LocalEntryNotFoundError as error:
-        raise Unavailable(
-            f"{where} cannot be reached: {_cause(error)}. Behind a firewall set HTTPS_PROXY, or HF_ENDPOINT to a mirror"
-        ) from error
-    except errors.HTTPError as error:  # type: ignore[attr-defined]  # of whichever HTTP library the hub client uses
-        raise Unavailable(
-            f"{where} broke off or refused: {_cause(error)}. Run the same command again: it goes on where it was"
-        ) from error
-    except (errors.FileMetadataError, errors.XetDownloadError) as error:
-        raise Unavailable(f"{where} did not send {model.repository} as expected: {error}") from error
+    part.replace(target)
 
 
 def _knock(where: str) -> None:
-    """See quickly whether anybody is there: the hub client itself tries for half a minute.
-
-    Raises:
-        Unavailable: nobody is.
-    """
+    """See quickly whether anybody is there: the library itself would try for half a minute."""
     try:
         get_session().head(where, timeout=KNOCK_S)
-    except (errors.HTTPError, OSError) as error:  # type: ignore[attr-defined]  # of whichever HTTP library it uses
+    except (errors.HTTPError, errors.OfflineModeIsEnabled) as error:  # type: ignore[attr-defined]
         raise Unavailable(
             f"{where} cannot be reached: {_cause(error)}. Behind a firewall set HTTPS_PROXY, or HF_ENDPOINT to a mirror"
         ) from error
+
+
+@contextmanager
+def _told_plainly(model: Model, where: str) -> Iterator[None]:
+    """The library's errors as ours. `errors.HTTPError` is the base of whichever HTTP client it uses."""
+    try:
+        yield
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.RemoteEntryNotFoundError) as error:
+        raise NotFound(f"{where} has no {model.repository} at {model.revision[:12]}") from error
+    except (errors.HTTPError, errors.OfflineModeIsEnabled) as error:  # type: ignore[attr-defined]
+        raise Unavailable(
+            f"{where} broke off or refused: {_cause(error)}. Run the same command again: it goes on where it was"
+        ) from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        # Without a number it is no error of the disk: fewer bytes came than were announced.
+        raise Unavailable(f"{where} did not send {model.repository} whole: {error}") from error
 
 
 def _cause(error: BaseException) -> str:

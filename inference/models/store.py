@@ -69,7 +69,7 @@ class Store:
         model = self.model(name)
         if self.present(name):
             return self.path(name)
-        partial = self.folder / PARTIAL / name
+        partial = self.folder / PARTIAL / f"{name}-{model.revision[:12]}"
         try:
             partial.mkdir(parents=True, exist_ok=True)
             _check_room(partial, model)
@@ -77,7 +77,6 @@ class Store:
 
             fetch(model, partial, progress=progress, endpoint=self._endpoint)
             _verify(model, partial)
-            shutil.rmtree(partial / ".cache", ignore_errors=True)
             return self._put_in_place(name, partial)
         except OSError as error:
             raise Unavailable(f"cannot write models to {self.folder}: {error.strerror or error}") from error

@@ -16,6 +16,7 @@ from proto import subjects
 from proto.observations import SpeechHeard, WordsCommitted
 from runtime.bus import Bus
 from runtime.leases import Leases
+from tests.support.nats import NatsServer
 from tests.support.sessions import create_session, observations, send
 from tests.support.speech import TEST_MODEL, Clip, joined, load, messages
 from tests.support.wait import eventually
@@ -192,3 +193,22 @@ async def test_sound_that_ended_while_nobody_listened_is_still_heard(bus: Bus, w
     workers.start()
     await eventually(lambda: done(bus, "late", clip), 60)
     assert " ".join(w.text for c in await words_of(bus, "late") for w in c.words) == clip.text
+
+
+@pytest.mark.timeout(180)
+async def test_nats_that_goes_away_and_comes_back_changes_nothing(
+    bus: Bus, workers: Workers, clip: Clip, nats_server: NatsServer
+) -> None:
+    expected = await undisturbed(bus, workers, clip)
+    await create_session(bus, "cut-off")
+    workers.start()
+    sound = messages(clip.samples, "cut-off")
+    middle = round(12.5 / 0.2)
+    await send(bus, sound[:middle])
+    await eventually(lambda: count_words(bus, "cut-off"), 60)
+    nats_server.stop()
+    nats_server.start()
+    await send(bus, sound[middle:])
+    await eventually(lambda: done(bus, "cut-off", clip), 60)
+    assert told(await words_of(bus, "cut-off")) == told(expected)
+    await check_seconds(bus, "cut-off", clip)

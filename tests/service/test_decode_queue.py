@@ -1,0 +1,135 @@
+"""The queue of decodes that sessions share, with a model whose slowness is scripted."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inference.backends.whisper import Hypothesis, WhisperBackend
+from inference.speech.decoding import Decoder
+from inference.speech.settings import SpeechSettings
+from inference.speech.transcriber import Request
+from proto.errors import FeatureMissing, Full, Unavailable
+from tests.support.wait import eventually
+
+NOTHING = Hypothesis((), "en", 1.0)
+
+
+class Slow(WhisperBackend):
+    """Writes down in which order it is asked, and answers when it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__(Path(), name="slow")
+        self.asked: list[float] = []
+        self.most_at_once = 0
+        self.go = threading.Semaphore(0)
+        self.fails = False
+        self._now = 0
+
+    def run(self, samples: np.ndarray, language: str = "") -> Hypothesis:
+        self._now += 1
+        self.most_at_once = max(self.most_at_once, self._now)
+        self.asked.append(float(samples[0]))
+        assert self.go.acquire(timeout=20)
+        self._now -= 1
+        if self.fails:
+            raise Unavailable("no memory")
+        return NOTHING
+
+
+def decoder(backend: Slow, **changes: object) -> Decoder:
+    made = Decoder(SpeechSettings(**{"decoders": 1, "max_sessions": 3, **changes}))  # type: ignore[arg-type]
+    made._backend = backend
+    return made
+
+
+def request(number: int, *, final: bool = False) -> Request:
+    return Request(np.full(10, number, np.float32), "", final, 1.0)
+
+
+def ask(queue: Decoder, number: int, *, final: bool = False) -> asyncio.Task[Hypothesis]:
+    return asyncio.create_task(queue.decode(request(number, final=final)))
+
+
+async def test_ends_of_utterances_come_first_then_who_asked_first() -> None:
+    backend = Slow()
+    async with decoder(backend) as queue:
+        tasks = [ask(queue, 1)]
+        await eventually(lambda: backend.asked == [1])
+        tasks += [ask(queue, 2), ask(queue, 3), ask(queue, 4, final=True)]
+        await eventually(lambda: len(queue._waiting) == 3)
+        backend.go.release(4)
+        await asyncio.gather(*tasks)
+    assert backend.asked == [1, 4, 2, 3]
+    assert backend.most_at_once == 1
+
+
+async def test_the_queue_has_an_end() -> None:
+    backend = Slow()
+    async with decoder(backend) as queue:
+        tasks = [ask(queue, number) for number in range(4)]
+        await eventually(lambda: len(queue._waiting) == 3)
+        with pytest.raises(Full):
+            await queue.decode(request(9))
+        backend.go.release(4)
+        await asyncio.gather(*tasks)
+
+
+async def test_as_many_at_once_as_there_are_decoders() -> None:
+    backend = Slow()
+    async with decoder(backend, decoders=2) as queue:
+        tasks = [ask(queue, number) for number in range(4)]
+        await eventually(lambda: backend.most_at_once == 2)
+        backend.go.release(4)
+        await asyncio.gather(*tasks)
+    assert backend.most_at_once == 2
+
+
+async def test_who_stops_waiting_takes_no_turn_away() -> None:
+    backend = Slow()
+    async with decoder(backend) as queue:
+        first, given_up, last = ask(queue, 1), ask(queue, 2), ask(queue, 3)
+        await eventually(lambda: len(queue._waiting) == 2)
+        given_up.cancel()
+        backend.go.release(3)
+        await asyncio.gather(first, last)
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+    assert backend.asked == [1, 3]
+
+
+async def test_a_decode_that_hangs_is_given_up_and_holds_its_slot() -> None:
+    backend = Slow()
+    async with decoder(backend, decode_timeout_s=0.2) as queue:
+        with pytest.raises(Unavailable, match="longer than"):
+            await queue.decode(request(1))
+        with pytest.raises(Unavailable, match="for its turn"):
+            await queue.decode(request(2))
+        backend.go.release(2)
+        await eventually(lambda: queue._free == 1)
+        assert await queue.decode(request(3)) == NOTHING
+    assert backend.asked == [1, 3]
+
+
+async def test_a_decode_that_fails_frees_its_slot() -> None:
+    backend = Slow()
+    async with decoder(backend) as queue:
+        backend.fails = True
+        backend.go.release(2)
+        with pytest.raises(Unavailable, match="no memory"):
+            await queue.decode(request(1))
+        backend.fails = False
+        assert await queue.decode(request(2)) == NOTHING
+
+
+async def test_without_a_model_it_says_what_is_missing(tmp_path: Path) -> None:
+    async with Decoder(SpeechSettings(models_dir=tmp_path)) as queue:
+        missing = await queue.ensure()
+        assert missing is not None
+        assert missing.command == "candor models pull whisper-tiny"
+        with pytest.raises(FeatureMissing):
+            await queue.decode(request(1))
