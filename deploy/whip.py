@@ -68,6 +68,7 @@ class WhipConnection:
         self._pc = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
         self._http = httpx.AsyncClient(timeout=HTTP_TIMEOUT_S)
         self._location = ""
+        self._etag = ""
         self._reported = 0.0
 
     async def __aenter__(self) -> Self:
@@ -90,6 +91,7 @@ class WhipConnection:
         await self._pc.setLocalDescription(await self._pc.createOffer())
         response = await self._post(self._pc.localDescription.sdp)
         self._location = urljoin(str(response.url), response.headers.get("Location", ""))
+        self._etag = response.headers.get("ETag", "")
         try:
             await self._pc.setRemoteDescription(RTCSessionDescription(response.text, "answer"))
         except (ValueError, AssertionError, LookupError, AttributeError) as error:
@@ -135,6 +137,16 @@ class WhipConnection:
             raise BadInput(f"is not an http or https URL ({error})", field=url) from error
         except httpx.TransportError as error:
             raise Unavailable(f"nothing answers at {url} ({error or type(error).__name__})") from error
+
+    @property
+    def location(self) -> str:
+        """URL of the WHIP session, for PATCH and DELETE."""
+        return self._location
+
+    @property
+    def etag(self) -> str:
+        """Names the ICE session in If-Match."""
+        return self._etag
 
     @property
     def finished(self) -> bool:
