@@ -111,7 +111,7 @@ def source_stats(draft: Draft, stats: SourceStats) -> None:
             known, packets_received=stats.packets_received, packets_lost=stats.packets_lost, poor=poor
         ),
     )
-    if not known.up or not known.video or stats.frames_sent <= 0:
+    if not known.up or not known.video:
         return
     seen_s = known.since_s if draft.frame_s is None else max(known.since_s, draft.frame_s)
     if draft.clock_s - seen_s > quality.NO_FRAMES_AFTER_S:
