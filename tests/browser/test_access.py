@@ -45,14 +45,17 @@ POOR_CONTRAST = """() => {
 
 # Elements that reach beyond the window, except inside a box that scrolls by itself.
 TOO_WIDE = """() => [...document.querySelectorAll("body *")].filter((element) => {
-  const box = element.getBoundingClientRect();
-  return box.width > 0 && element.checkVisibility() && !element.closest(".scroll, .sr, .skip, svg") && box.right > innerWidth + 1;
+  const { width, right } = element.getBoundingClientRect();
+  const shown = width > 0 && element.checkVisibility() && !element.closest(".scroll, .sr, .skip, svg");
+  return shown && right > innerWidth + 1;
 }).map((element) => element.outerHTML.slice(0, 80))"""
 
 # Things one can press that say nothing to a screen reader.
-NAMELESS = """() => [...document.querySelectorAll("button, a, input, select, [role=region], dialog")].filter((element) =>
-  element.checkVisibility() && !(element.getAttribute("aria-label") || element.getAttribute("aria-labelledby")
-    || element.textContent.trim() || element.labels?.length)).map((element) => element.outerHTML.slice(0, 80))"""
+NAMELESS = """() => [...document.querySelectorAll("button, a, input, select, dialog, [role=region]")]
+  .filter((element) => element.checkVisibility())
+  .filter((element) => !element.getAttribute("aria-label") && !element.getAttribute("aria-labelledby"))
+  .filter((element) => !element.textContent.trim() && !element.labels?.length)
+  .map((element) => element.outerHTML.slice(0, 80))"""
 
 
 async def readable(page: Page) -> None:

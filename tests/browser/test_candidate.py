@@ -1,4 +1,4 @@
-"""The candidate's page in a real Chromium: consent, devices, a recorded face through the whole pipe, and every failure."""
+"""The candidate's page in a real Chromium: consent, devices, a recorded face through the pipe, and every failure."""
 
 from __future__ import annotations
 
@@ -108,8 +108,8 @@ async def test_another_microphone_can_be_chosen(bus, launch, settings):
         await expect(choices).not_to_have_count(1)
         other = await choices.last.get_attribute("value")
         await page.get_by_label("Microphone", exact=True).select_option(other)
-        used = "(id) => document.querySelector('#devices video').srcObject?.getAudioTracks()[0].getSettings().deviceId === id"
-        await page.wait_for_function(used, arg=other)
+        track = "document.querySelector('#devices video').srcObject?.getAudioTracks()[0]"
+        await page.wait_for_function(f"(id) => {track}?.getSettings().deviceId === id", arg=other)
 
 
 async def test_a_recorded_face_goes_through_to_the_supervisors_page(bus, launch, media, tmp_path):

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import msgspec
 import pytest
+import simplejpeg
 from playwright.async_api import Page, expect
 
+from ingest.clip import make_clip
+from ingest.picture import Picture
+from ingest.video import Sampled
 from proto import subjects
 from proto.observations import EvidenceStored, SessionCreated, Word, WordsCommitted
-from proto.views import Committed, CouldNotTell, Tentative
+from proto.views import Committed, CouldNotTell, Feature, SessionView, Tentative
 from runtime.bus import Bus
 from tests.support.api import running_api
 from tests.support.board import (
@@ -21,7 +27,7 @@ from tests.support.board import (
     store,
 )
 from tests.support.chromium import Watched
-from tests.support.clips import encode_jpeg, picture
+from tests.support.clips import encode_jpeg, picture, scaled
 from tests.support.wait import eventually
 
 STILL = "a1.jpg"
@@ -61,6 +67,18 @@ def words(session: str, seq: int, text: str, start_s: float = 12.0) -> WordsComm
         final=True,
         heard_until_s=start_s + 1.0,
     )
+
+
+async def keep(bus: Bus, view: SessionView, name: str, media_type: str, data: bytes) -> None:
+    """Evidence of the view's first alert, as ingest stores it, and the view that names it."""
+    await (await bus.objects(subjects.OBJECTS_EVIDENCE)).put(subjects.evidence(view.session, name), data)
+    await bus.observe(
+        EvidenceStored(
+            session=view.session, source="ingest", seq=0, t_s=view.alerts[0].t_s, alert_id=view.alerts[0].id, name=name,
+            media_type=media_type, sha256=sha256(data).hexdigest(), size_bytes=len(data),
+        )
+    )  # fmt: skip
+    await store(bus, msgspec.structs.replace(view, evidence=(name,)))
 
 
 async def test_the_list_is_sorted_by_risk_and_says_so_in_words(bus, browser):
@@ -213,19 +231,20 @@ async def test_the_transcript_grows_as_it_is_spoken(bus, browser):
         await expect(said).to_have_text(["0:12Good morning.", "0:20I am an engineer."])
 
 
+async def test_a_missing_transcript_is_not_taken_for_silence(bus, browser):
+    feature = Feature(name="transcript", available=False, reason="no model is here", command="candor models pull x")
+    await store(bus, a_view("s1", features=(feature,)))
+    async with running_api(bus) as url:
+        page = await browser.page()
+        await page.goto(f"{url}/#/sessions/s1")
+        await expect(page.get_by_text("There is no transcript: no model is here.")).to_be_visible()
+        await expect(page.get_by_text("Nothing was said")).to_have_count(0)
+
+
 async def test_stills_are_shown_beside_their_alert(bus, browser: Watched, media):
     view = an_eventful_view("s1")
-    alert = view.alerts[0]
     await created(bus, "s1")
-    jpeg = encode_jpeg(picture(media / "photos" / "two_people.jpg"))
-    await (await bus.objects(subjects.OBJECTS_EVIDENCE)).put(subjects.evidence("s1", STILL), jpeg)
-    await bus.observe(
-        EvidenceStored(
-            session="s1", source="ingest", seq=0, t_s=alert.t_s, alert_id=alert.id, name=STILL,
-            media_type="image/jpeg", sha256="0" * 64, size_bytes=len(jpeg),
-        )
-    )  # fmt: skip
-    await store(bus, msgspec.structs.replace(view, evidence=(STILL,)))
+    await keep(bus, view, STILL, "image/jpeg", encode_jpeg(picture(media / "photos" / "two_people.jpg")))
     async with running_api(bus) as url:
         page = await browser.page()
         await page.goto(f"{url}/#/sessions/s1")
@@ -234,11 +253,28 @@ async def test_stills_are_shown_beside_their_alert(bus, browser: Watched, media)
         await still.click()
         large = page.locator("#evidence-view canvas")
         await expect(large).to_be_visible()
-        drawn = "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(v => v > 0 && v < 255)"
-        assert await large.evaluate(drawn)
+        pixels = "(it) => it.getContext('2d').getImageData(0, 0, it.width, it.height).data"
+        assert await large.evaluate(f"(it) => ({pixels})(it).some((value) => value > 0 && value < 255)")
         await page.keyboard.press("Escape")
         await expect(page.locator("#evidence-dialog")).to_be_hidden()
         await expect(still).to_be_focused()
+
+
+async def test_a_clip_plays(bus, browser, media):
+    jpeg = encode_jpeg(scaled(picture(media / "photos" / "two_people.jpg"), 320))
+    height_px, width_px = simplejpeg.decode_jpeg(jpeg).shape[:2]
+    shown = Picture(width_px=width_px - width_px % 2, height_px=height_px - height_px % 2, jpeg=jpeg)
+    clip = make_clip([Sampled(t_s=number / 5, received_unix_s=0.0, picture=shown) for number in range(10)])
+    view = an_eventful_view("s1")
+    await created(bus, "s1")
+    await keep(bus, view, "a1.mp4", "video/mp4", clip)
+    async with running_api(bus) as url:
+        page = await browser.page()
+        await page.goto(f"{url}/#/sessions/s1")
+        await page.get_by_role("button", name="Clip of More than one face at 3:00: enlarge").click()
+        await page.wait_for_function("() => document.querySelector('#evidence-view video')?.currentTime > 0")
+        await page.get_by_role("button", name="Close").click()
+        await expect(page.locator("#evidence-view video")).to_have_count(0)
 
 
 async def test_data_is_text_and_never_markup(bus, browser):

@@ -99,7 +99,7 @@ async def test_a_new_session_gives_the_candidates_link_once(bus, browser, settin
         await page.get_by_role("button", name="New session").click()
         await page.get_by_label("Label your own name").fill("Interview 12")
         await page.keyboard.press("Enter")
-        field = page.get_by_label("Candidate’s link")
+        field = page.locator("#create-link")
         await expect(page.get_by_role("button", name="Copy")).to_be_focused()
         link = urlsplit(await field.input_value())
         session = parse_qs(link.query)["session"][0]

@@ -107,7 +107,7 @@ export class Feed {
   }
 
   async #pause() {
-    const retry_ms = Math.max(this.#parser.retry_ms ?? 0, backoff(this.#attempt));
+    const retry_ms = backoff(this.#attempt, { base_ms: this.#parser.retry_ms ?? 500 });
     this.#attempt += 1;
     this.#become("reconnecting", { retry_ms });
     await new Promise((resolve) => {

@@ -12,7 +12,7 @@ export function iceServers(linkHeader) {
     if (!(parameters.rel ?? "").split(/\s+/).includes("ice-server") || !/^(stun|turn)s?:/i.test(url)) continue;
     const { username, credential } = parameters;
     // A relay without credentials is of no use, and browsers refuse the whole connection for it.
-    if (username) servers.push({ urls: url, username, credential: credential ?? "" });
+    if (username && credential) servers.push({ urls: url, username, credential });
     else if (/^stun/i.test(url)) servers.push({ urls: url });
   }
   return servers;

@@ -17,11 +17,13 @@ const REQUEST_TIMEOUT_MS = 15_000;
 const TRICKLE_MS = 60;
 /** How long to gather before an offer that must carry every candidate, for a server that takes none later. */
 const GATHER_MS = 3000;
+const UNUSABLE = 502;
+const FAREWELL_MS = 1000;
 const NO_TRICKLE = [405, 501];
 const MAX_BITRATE_BPS = 1_200_000;
 const MAX_FRAMERATE_FPS = 24;
 
-/** The endpoint refused, or could not be reached (`status` 0). `retryAfter_s` is set with a 503 or 429. */
+/** The endpoint refused, answered what cannot be used (`status` 502), or could not be reached (0). `retryAfter_s` is set with a 503 or 429. */
 export class WhipError extends Error {
   constructor(status, message, retryAfter_s = null) {
     super(message);
@@ -79,15 +81,19 @@ export class WhipClient {
   async stop({ keepalive = false } = {}) {
     this.#stopped = true;
     clearTimeout(this.#timer);
-    const resource = this.#resource;
+    await this.#close({ keepalive });
+  }
+
+  /** DELETE, then close: a connection that closed first is gone when the DELETE arrives. No reply holds it open for long. */
+  async #close({ keepalive = false } = {}) {
+    const [pc, resource] = [this.#pc, this.#resource];
     this.#resource = null;
-    this.#pc?.close();
-    if (!resource) return;
-    try {
-      await this.#request("DELETE", resource, { keepalive });
-    } catch (error) {
-      console.info("WHIP session not deleted", error.status ?? "");
+    if (pc) pc.onconnectionstatechange = pc.onicecandidate = null;
+    if (resource) {
+      const deleted = this.#request("DELETE", resource, { keepalive }).catch((error) => console.info("WHIP session not deleted:", error.message));
+      if (!keepalive) await Promise.race([deleted, new Promise((resolve) => setTimeout(resolve, FAREWELL_MS))]);
     }
+    pc?.close();
   }
 
   /**
@@ -98,20 +104,26 @@ export class WhipClient {
     const pc = this.#open();
     const offer = await pc.createOffer();
     const answer = await this.#post(offer.sdp);
-    if (this.#servers.length > 0) pc.setConfiguration({ ...pc.getConfiguration(), iceServers: this.#servers });
+    this.#useServers(pc);
     await pc.setLocalDescription(offer);
     await this.#accept(answer);
+  }
+
+  #useServers(pc) {
+    if (this.#servers.length === 0) return;
+    try {
+      pc.setConfiguration({ ...pc.getConfiguration(), iceServers: this.#servers });
+    } catch (error) {
+      // Servers this browser cannot use must not cost the connection: it may well work without them.
+      console.warn("ICE servers not used:", error.message);
+      this.#servers = [];
+    }
   }
 
   /** For a server that does without trickle (RFC 9725, 4.3.1): offer once more, with every candidate inside. */
   async #offerWhole() {
     this.#trickles = false;
-    const [before, resource] = [this.#pc, this.#resource];
-    before.onconnectionstatechange = null;
-    before.onicecandidate = null;
-    before.close();
-    this.#resource = null;
-    await this.#request("DELETE", resource).catch(() => null);
+    await this.#close();
     const pc = this.#open();
     await pc.setLocalDescription();
     await this.#gatherAll();
@@ -135,7 +147,7 @@ export class WhipClient {
     const response = await this.#request("POST", this.#endpoint, { body: sdp, type: "application/sdp" });
     if (response.status !== 201) throw await refusal(response);
     const location = response.headers.get("location");
-    if (!location) throw new WhipError(response.status, "The server accepted, but did not say where the session is.");
+    if (!location) throw new WhipError(UNUSABLE, "The server accepted, but did not say where the session is.");
     this.#resource = new URL(location, this.#endpoint).href;
     this.#etag = response.headers.get("etag") ?? "";
     this.#servers = iceServers(response.headers.get("link"));
@@ -145,7 +157,7 @@ export class WhipClient {
 
   async #accept(sdp) {
     await this.#pc.setRemoteDescription({ type: "answer", sdp }).catch((error) => {
-      throw new WhipError(0, `The server's answer cannot be used: ${error.message}`);
+      throw new WhipError(UNUSABLE, `The server's answer cannot be used: ${error.message}`);
     });
   }
 

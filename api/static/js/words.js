@@ -20,7 +20,7 @@ const RULES = {
 const STATUSES = {
   created: ["Waiting", "The candidate has not joined yet."],
   live: ["Live", "Picture or sound is arriving."],
-  stalled: ["Interrupted", "The connection was lost; the candidate may come back."],
+  stalled: ["Interrupted", "No picture and no sound arrive. The candidate may come back."],
   ended: ["Ended", "The session was ended."],
   expired: ["Expired", "Nothing arrived for so long that the session was closed."],
 };

@@ -28,6 +28,19 @@ export async function list() {
   return { cameras: of("videoinput", "Camera"), microphones: of("audioinput", "Microphone") };
 }
 
+/** Keep the screen of a phone on while the page is in front; returns what lets it sleep again. */
+export function keepAwake() {
+  let lock = null;
+  // Refused where the battery is low: the interview goes on all the same.
+  const ask = () => document.visibilityState === "visible" && navigator.wakeLock?.request("screen").then((held) => (lock = held), () => null);
+  document.addEventListener("visibilitychange", ask);
+  ask();
+  return () => {
+    document.removeEventListener("visibilitychange", ask);
+    lock?.release();
+  };
+}
+
 /** Ids of the devices a stream uses: {camera, microphone}. */
 export function used(stream) {
   const id = (track) => track?.getSettings().deviceId ?? "";

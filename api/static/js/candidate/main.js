@@ -16,6 +16,7 @@ let stream = null;
 let stopMeter = () => {};
 let publisher = null;
 let ticker = null;
+let sleep = () => {};
 
 function show(step) {
   for (const name of STEPS) byId(name).hidden = name !== step;
@@ -91,6 +92,7 @@ async function join() {
   const began_ms = Date.now();
   clearInterval(ticker);
   ticker = setInterval(() => setText(byId("elapsed"), clock((Date.now() - began_ms) / 1000)), 1000);
+  sleep = devices.keepAwake();
   publisher = new Publisher({ endpoint: `/v1/whip/${encodeURIComponent(link.session)}`, token: link.token, stream, onState: became });
   await publisher.run();
 }
@@ -112,6 +114,7 @@ function became(state, { message, retry_s }) {
 
 function finish(message, again = false) {
   clearInterval(ticker);
+  sleep();
   stopMeter();
   devices.stop(stream);
   stream = null;

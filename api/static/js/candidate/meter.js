@@ -12,7 +12,7 @@ export function level_dbfs(samples) {
   return rms > 0 ? Math.max(FLOOR_DBFS, 20 * Math.log10(rms)) : FLOOR_DBFS;
 }
 
-/** Show the level of `stream` in a <meter>, and call `onHeard` the first time there is sound; returns what stops it. */
+/** Show the level of `stream` in an element of role meter (its child is the bar), and call `onHeard` the first time there is sound; returns what stops it. */
 export function startMeter(stream, meter, onHeard) {
   if (stream.getAudioTracks().length === 0) return () => {};
   const context = new AudioContext();
@@ -23,7 +23,8 @@ export function startMeter(stream, meter, onHeard) {
   const timer = setInterval(() => {
     analyser.getFloatTimeDomainData(samples);
     const level = level_dbfs(samples);
-    meter.value = level - FLOOR_DBFS;
+    meter.setAttribute("aria-valuenow", String(Math.round(level)));
+    meter.firstElementChild.style.width = `${(1 - level / FLOOR_DBFS) * 100}%`;
     if (!heard && level > HEARD_DBFS) {
       heard = true;
       onHeard();

@@ -131,6 +131,10 @@ async function enlarge(item, label, evidence) {
 
 function player(blob, dialog) {
   const url = URL.createObjectURL(blob);
-  dialog.addEventListener("close", () => URL.revokeObjectURL(url), { once: true });
+  const forget = () => {
+    URL.revokeObjectURL(url);
+    byId("evidence-view").replaceChildren();
+  };
+  dialog.addEventListener("close", forget, { once: true });
   return h("video", { src: url, controls: true, autoplay: true, loop: true, muted: true, playsinline: true });
 }

@@ -141,7 +141,9 @@ export class Detail {
   #draw() {
     if (!this.#view || this.#closed.signal.aborted) return;
     for (const card of Object.values(this.#cards)) if (card !== this.#cards.transcript) card.update(this.#view);
-    const waiting = isOver(this.#view.status) ? "Nothing was said." : "";
-    this.#cards.transcript.update(this.#transcript, this.#unavailable || waiting);
+    const missing = this.#view.features.find((feature) => feature.name === "transcript" && !feature.available);
+    const silent = isOver(this.#view.status) ? "Nothing was said." : "";
+    const why = missing ? `There is no transcript: ${missing.reason}.` : this.#unavailable;
+    this.#cards.transcript.update(this.#transcript, why || silent);
   }
 }

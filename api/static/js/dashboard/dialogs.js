@@ -59,6 +59,7 @@ export function createSession(onCreated) {
       byId("create-link").value = created.candidate_url;
       byId("create-whip").value = created.whip_url;
       byId("create-token").value = created.token;
+      byId("create-open").href = `#/sessions/${encodeURIComponent(created.id)}`;
       form.hidden = true;
       done.hidden = false;
       byId("copy-link").focus();
@@ -68,6 +69,7 @@ export function createSession(onCreated) {
   dialog.onclose = () => {
     for (const id of ["create-link", "create-whip", "create-token"]) byId(id).value = "";
   };
+  byId("create-open").onclick = () => dialog.close();
   byId("copy-link").onclick = copyLink;
 }
 

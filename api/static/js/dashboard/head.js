@@ -63,7 +63,7 @@ function describe(view) {
   if (isOver(view.status)) return statusDetail(view.status);
   if (view.status === "stalled") return statusDetail("stalled");
   const going = view.active.filter((episode) => episode.kind !== "COULD_NOT_TELL");
-  return going.length === 0 ? "Nothing to note at the moment." : `At the moment: ${going.map(named).join("; ")}.`;
+  return going.length === 0 ? "Nothing to note at the moment." : `At the moment: ${going.map(named).join(" ")}`;
 }
 
 function reviewWords({ review_recommended: asked, review_s: since_s }) {
@@ -71,7 +71,7 @@ function reviewWords({ review_recommended: asked, review_s: since_s }) {
   return since_s === null || since_s === undefined ? "A human review is recommended" : `A human review is recommended since ${clock(since_s)}`;
 }
 
-const named = ({ kind, detail }) => (detail ? `${rule(kind)} (${detail.replace(/\.$/, "")})` : rule(kind));
+const named = ({ kind, detail }) => (detail || rule(kind)).replace(/\.?$/, ".");
 
 /** "Could not tell": said plainly, and never as a reproach. */
 export function unsureCard() {

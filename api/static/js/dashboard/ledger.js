@@ -39,7 +39,7 @@ function ledgerRow(line) {
   return h("tr", {},
     h("td", { class: "points" }, points(line.weight)),
     h("td", {}, clock(line.t_s)),
-    h("td", {}, h("strong", {}, rule(line.rule)), " ", h("span", { class: `badge sev-${line.severity}` }, severity(line.severity)), h("div", { class: "why" }, line.why, " ", h("span", { class: "half" }, `Halves every ${span(line.half_life_s)}.`))),
+    h("td", {}, h("strong", {}, rule(line.rule)), " ", h("span", { class: `badge sev-${line.severity}` }, severity(line.severity)), h("div", { class: "why" }, line.why, " ", h("span", { class: "half" }, line.weight > 0 ? `Halves every ${span(line.half_life_s)}.` : ""))),
     h("td", { class: "num", "data-name": "Counts now" }),
   );
 }

@@ -4,7 +4,7 @@ import { ALL_FEED, ApiError, apiKey, sessions } from "../api.js";
 import { announcer, byId, h, setText } from "../dom.js";
 import { Feed } from "../feed.js";
 import { count } from "../format.js";
-import { SessionStore } from "../store.js";
+import { MAX_SESSIONS, SessionStore } from "../store.js";
 import { Detail } from "./detail.js";
 import { askForKey, confirm, createSession, wireDialogs } from "./dialogs.js";
 import { SessionList } from "./list.js";
@@ -61,7 +61,9 @@ async function loadPage(from) {
     const page = await sessions.list({ limit: PAGE, cursor: from ?? "" });
     for (const item of page.sessions) store.put(item);
     cursor = page.next_cursor ?? null;
-    byId("load-older").hidden = cursor === null;
+    const full = cursor !== null && store.size >= MAX_SESSIONS;
+    byId("load-older").hidden = cursor === null || full;
+    byId("list-full").hidden = !full;
     list.explain("");
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
