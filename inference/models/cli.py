@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from inference.models.settings import ModelSettings
+from inference.models.settings import ModelsSettings
 from inference.models.store import Store
 from proto.errors import CandorError
 
@@ -52,7 +52,7 @@ def rows(store: Store) -> list[Row]:
 @app.command("list")
 def list_(as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False) -> None:
     """Show the models, and which are here."""
-    store = Store(ModelSettings.load().dir)
+    store = Store(ModelsSettings.load().dir)
     found = rows(store)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
@@ -72,7 +72,7 @@ def pull(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
 ) -> None:
     """Fetch models. Interrupted pulls go on where they were; HF_ENDPOINT names a mirror, HTTPS_PROXY a proxy."""
-    store = Store(ModelSettings.load().dir)
+    store = Store(ModelsSettings.load().dir)
     for name in names:
         store.model(name)
     for name in names:

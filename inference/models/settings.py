@@ -9,7 +9,7 @@ from pydantic import Field
 from runtime.settings import ServiceSettings
 
 
-class ModelSettings(ServiceSettings, section="models"):
+class ModelsSettings(ServiceSettings, section="models"):
     """The model store."""
 
     dir: Path = Field(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import sys
@@ -23,6 +24,7 @@ from runtime.log import get_logger
 
 SETTLED_LIMIT = 10_000
 TRIES_AT_ONCE = 64
+MAX_PAUSE_S = 60.0
 
 log = get_logger("speech")
 
@@ -55,6 +57,7 @@ class Worker:
         self._held: set[str] = set()
         self._admission = asyncio.Lock()
         self._settled: dict[str, int] = {}
+        self._failures: dict[str, int] = {}
         self._stop = asyncio.Event()
         self._count()
 
@@ -93,25 +96,40 @@ class Worker:
 
     async def _hold(self, session: str) -> None:
         lease: Lease | None = None
+        failed = False
         try:
             if not await self._news(session):
                 return
             lease = await self._admit(session)
             if lease is not None:
                 await self._listen(session, lease)
+                self._failures.pop(session, None)
         except CandorError as error:
             # The boundary of a session: its sound waits in the stream, whoever offers it next takes it up from the log.
             metrics.FAILED.labels(type(error).__name__).inc()
             log.warning("speech.session_given_back", session=session, error=type(error).__name__, reason=str(error))
+            failed = True
         except Exception as error:
             metrics.FAILED.labels(type(error).__name__).inc()
             log.exception("speech.session_failed", session=session)
+            failed = True
         finally:
             if lease is not None:
                 await self._release(lease)
-            self._tasks.pop(session, None)
             self._held.discard(session)
             self._count()
+            if failed:
+                await self._pause(session)
+            self._tasks.pop(session, None)
+
+    async def _pause(self, session: str) -> None:
+        """Leave a session that fails to others, longer each time: it is not offered again while its task lives."""
+        count = self._failures[session] = self._failures.get(session, 0) + 1
+        while len(self._failures) > SETTLED_LIMIT:
+            del self._failures[next(iter(self._failures))]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(MAX_PAUSE_S, 0.5 * 2 ** min(count, 10))):
+                await self._stop.wait()
 
     async def _listen(self, session: str, lease: Lease) -> None:
         where = await standing(self._bus, session)

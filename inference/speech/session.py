@@ -16,7 +16,7 @@ from inference.speech.settings import SpeechSettings
 from inference.speech.timeline import End, Gap, Piece, Stretch, Timeline, check
 from inference.speech.transcriber import Outcome, Request, Transcriber
 from proto import codec, subjects
-from proto.errors import BadMessage, Full, Unavailable
+from proto.errors import BadMessage, CandorError, Full, Unavailable
 from proto.media import Audio
 from proto.observations import FeatureStatus, Observation, SpeechHeard, WordsCommitted
 from proto.views import Committed, Tentative
@@ -87,6 +87,8 @@ class Session:
             for delivery in batch:
                 self.last_seq = delivery.seq
                 ended = await self._take(delivery)
+                if stop.is_set():
+                    return
                 # A long takeover must not keep the other sessions of this process waiting.
                 await asyncio.sleep(0)
             if batch:
@@ -105,19 +107,34 @@ class Session:
         """Hear one message; True if it ended the source."""
         behind_s = max(0.0, time.time() - delivery.unix_s)
         metrics.LAG.observe(behind_s)
+        if self._transcriber is not None:
+            self._transcriber.step_s = self._cadence.step_s(behind_s)
         try:
             message: Audio = codec.decode(delivery.data, Audio)
             check(message, delivery.data)
         except BadMessage as error:
-            await self._bus.dead_letter("speech", delivery, error)
-            # AUDIO is not acknowledged: gone from there, it cannot stop a successor again.
-            await self._bus.delete_message(subjects.AUDIO, delivery.seq)
+            await self._put_aside(delivery, error)
             return False
+        try:
+            return await self._hear(message, delivery.seq)
+        except CandorError:
+            raise
+        except Exception as error:
+            # The message boundary: what breaks the listener is put aside like what cannot be decoded, but what the
+            # listener knows may be half done, so it is made anew from the log.
+            log.exception("speech.message_failed", session=self._session, seq=delivery.seq)
+            await self._put_aside(delivery, error)
+            raise Unavailable(f"message {delivery.seq} of session {self._session} broke the listener") from error
+
+    async def _put_aside(self, delivery: Delivery, error: Exception) -> None:
+        """AUDIO is not acknowledged: gone from there, the message cannot stop a successor again."""
+        await self._bus.dead_letter("speech", delivery, error)
+        await self._bus.delete_message(subjects.AUDIO, delivery.seq)
+
+    async def _hear(self, message: Audio, seq: int) -> bool:
         overlapped_s = self._timeline.overlapped_s
-        stretches = self._timeline.take(message, delivery.seq)
+        stretches = self._timeline.take(message, seq)
         metrics.OVERLAPPED.inc(self._timeline.overlapped_s - overlapped_s)
-        if self._transcriber is not None:
-            self._transcriber.step_s = self._cadence.step_s(behind_s)
         for stretch in stretches:
             _count(stretch)
             await self._tell(self._hearing.take(stretch))

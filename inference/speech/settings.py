@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from inference.models.settings import ModelSettings
+from inference.models.settings import ModelsSettings
 from inference.speech.utterance import EndpointTuning
 from inference.speech.vad import VadTuning
 from runtime.settings import ServiceSettings
@@ -21,7 +21,7 @@ class SpeechSettings(ServiceSettings, section="speech"):
         description="Whisper model: a name from `candor models list`, or a folder with CTranslate2 files.",
     )
     models_dir: Path = Field(
-        default_factory=lambda: ModelSettings.load().dir,
+        default_factory=lambda: ModelsSettings.load().dir,
         description="Folder that holds pulled models; by default that of all services, CANDOR_MODELS_DIR.",
     )
     device: str = Field("auto", pattern="^(auto|cpu|cuda)$", description="Where Whisper runs.")

@@ -13,8 +13,9 @@ import pytest
 from inference.speech import metrics
 from inference.speech.service import serve
 from inference.speech.settings import SpeechSettings
+from inference.speech.timeline import Stretch, Timeline
 from proto import codec, subjects
-from proto.media import AudioGap
+from proto.media import Audio, AudioGap
 from proto.observations import FeatureStatus, SpeechHeard, WordsCommitted
 from proto.views import Committed, Live, Tentative
 from runtime.bus import Bus
@@ -165,6 +166,30 @@ async def test_a_poisoned_message_is_put_aside_and_the_rest_is_heard(
     assert text_of(await words_of(bus, "s1")) == clip.text.split()
     dead = [delivery async for delivery in bus.read(subjects.DEAD, subjects.dead("speech"))]
     assert [delivery.data for delivery in dead] == [codec.encode(message) for message in odd]
+
+
+async def test_a_message_that_breaks_the_listener_is_put_aside_too(
+    bus: Bus, connect: Connect, settings: SpeechSettings, clips: dict[str, Clip], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = clips["02_short_gb"]
+    take = Timeline.take
+
+    def breaking(self: Timeline, message: Audio, seq: int) -> list[Stretch]:
+        if message.source == "odd":
+            raise ZeroDivisionError
+        return take(self, message, seq)
+
+    monkeypatch.setattr(Timeline, "take", breaking)
+    await create_session(bus, "s1")
+    sound = messages(clip.samples, "s1")
+    await send(bus, sound[:8])
+    await send(bus, messages(clip.samples[:3200], "s1", source="odd", end=False))
+    await send(bus, sound[8:])
+    async with worker(connect, settings):
+        await eventually(lambda: finished(bus, "s1"), 30)
+    assert text_of(await words_of(bus, "s1")) == clip.text.split()
+    assert [second.seq for second in await seconds_of(bus, "s1")] == [0, 1, 2, 3]
+    assert len([delivery async for delivery in bus.read(subjects.DEAD, subjects.dead("speech"))]) == 1
 
 
 async def test_the_policy_is_honoured(
