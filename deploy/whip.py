@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import time
 from collections.abc import Awaitable, Callable
@@ -70,6 +71,9 @@ class WhipConnection:
         self._location = ""
         self._etag = ""
         self._reported = 0.0
+        self._settled = asyncio.Event()
+        self._was_connected = False
+        self._pc.on("connectionstatechange", self._changed)
 
     async def __aenter__(self) -> Self:
         try:
@@ -96,14 +100,19 @@ class WhipConnection:
             await self._pc.setRemoteDescription(RTCSessionDescription(response.text, "answer"))
         except (ValueError, AssertionError, LookupError, AttributeError) as error:
             raise Refused(f"{self._url} did not answer with SDP: is it a WHIP endpoint?") from error
-        deadline = time.monotonic() + CONNECT_TIMEOUT_S
-        while self._pc.connectionState != "connected":
-            if self._pc.connectionState in ("failed", "closed") or time.monotonic() > deadline:
-                raise Unavailable(
-                    "the server answered, but no media reaches it: is UDP let through between here and there?"
-                )
-            await asyncio.sleep(0.02)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._settled.wait(), CONNECT_TIMEOUT_S)
+        if not self._was_connected:
+            raise Unavailable(
+                "the server answered, but no media reaches it: is UDP let through between here and there?"
+            )
         self._reported = time.monotonic()
+
+    def _changed(self) -> None:
+        # A connection may be made and lost again before anybody looks: that is a lost one, not one that never was.
+        self._was_connected |= self._pc.connectionState == "connected"
+        if self._pc.connectionState in ("connected", "failed", "closed"):
+            self._settled.set()
 
     def _reach_loopback(self) -> None:
         """aioice leaves loopback out; a server on this machine may be there and nowhere else."""

@@ -163,7 +163,7 @@ async def test_tracks_outlive_a_node_that_drains(bus: Bus, url: str, heard: Hear
     async with running(bus, QUICK):
         await eventually(lambda: len({frame.source for frame in heard.frames}) == 2, 20)
         stop.set()
-        assert await sending > 1
+        assert await sending > 0
     assert "the connection was lost; connecting again" in said
     assert [lost.reason for lost in heard.observed(observations.SourceLost)] == ["drained", "closed"]
 
