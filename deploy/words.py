@@ -65,6 +65,7 @@ class Reader:
 
     rows: dict[str, Row] = field(default_factory=dict)
     tentative: dict[str, str] = field(default_factory=dict)
+    lost: bool = False
     _said: dict[tuple[str, ...], None] = field(default_factory=dict)
 
     def read(self, event: Event) -> list[Line]:
@@ -73,6 +74,14 @@ class Reader:
         Raises:
             msgspec.DecodeError: the server speaks another dialect.
         """
+        was_lost, self.lost = self.lost, event.name == "lost"
+        if self.lost:
+            reason = event.data.decode()
+            return [] if was_lost else [Line("", "notice", f"the feed is away ({reason}); trying to get it back")]
+        lines = self._read(event)
+        return [Line("", "notice", "the feed is back"), *lines] if was_lost else lines
+
+    def _read(self, event: Event) -> list[Line]:
         match event.name:
             case "snapshot":
                 return self._row(msgspec.json.decode(event.data, type=Row))
@@ -89,8 +98,6 @@ class Reader:
                 session = msgspec.json.decode(event.data, type=Deleted).session
                 self.rows.pop(session, None)
                 return [Line(session, "notice", "the session was erased")]
-            case "lost":
-                return [Line("", "notice", f"the feed broke ({event.data.decode()}), trying again")]
         return []
 
     def _row(self, row: Row) -> list[Line]:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from deploy.child import OnLine
 from deploy.client import Client
-from deploy.demo.show import Show, Wanted
+from deploy.demo.show import Show, Wanted, prepare
 from deploy.laptop import Laptop, Options
 from deploy.supervise import supervise
 
@@ -24,8 +24,10 @@ PLAIN_WIDTH = 120
 
 async def against(url: str, key: str, wanted: Wanted) -> int:
     """Show once against the server at `url`; the exit code."""
+    console = _console()
+    performance = await asyncio.to_thread(prepare, wanted, console)
     async with Client(url, key) as client:
-        return await Show(client, _console(), wanted).run()
+        return await Show(client, console, wanted, performance).run()
 
 
 async def everything(options: Options, key: str, wanted: Wanted, *, once: bool = False) -> int:
@@ -35,19 +37,20 @@ async def everything(options: Options, key: str, wanted: Wanted, *, once: bool =
         CandorError: what failed; the services' own words are in demo.log in the data directory.
     """
     console = _console()
+    performance = await asyncio.to_thread(prepare, wanted, console)
     staying = not once and sys.stdin.isatty() and sys.stdout.isatty()
 
     async def body(laptop: Laptop, stop: asyncio.Event) -> int:
         console.print(Text.assemble("everything runs; its log is ", (str(options.data / LOG_FILE), "dim")))
-        code = await _until(stop, against_laptop(laptop))
+        code = await _until(stop, show(laptop))
         if staying and not stop.is_set():
             console.print(Text.assemble("the dashboard stays at ", (laptop.url, "bold underline"), " until Ctrl-C"))
             await stop.wait()
         return code
 
-    async def against_laptop(laptop: Laptop) -> int:
+    async def show(laptop: Laptop) -> int:
         async with Client(laptop.url, key) as client:
-            return await Show(client, console, wanted).run()
+            return await Show(client, console, wanted, performance).run()
 
     console.print(Text("starting nats-server and the services, which takes some seconds", style="dim"))
     with _logging(options.data, console) as on_line:

@@ -47,13 +47,24 @@ class Wanted:
     policy: str = "standard"
 
 
+@dataclass(frozen=True)
+class Performance:
+    """What is streamed; `script` and `clock` are None for a recording."""
+
+    tracks: Tracks
+    script: Script | None = None
+    clock: Clock | None = None
+    speaks: bool = False
+
+
 class Show:
     """One session from its creation to its report."""
 
-    def __init__(self, client: Client, console: Console, wanted: Wanted) -> None:
+    def __init__(self, client: Client, console: Console, wanted: Wanted, performance: Performance) -> None:
         self._client = client
         self._console = console
         self._wanted = wanted
+        self._performance = performance
         self._reader = Reader()
         self._last_news_s = time.monotonic()
 
@@ -62,38 +73,35 @@ class Show:
 
         Raises:
             Unavailable, Refused: the server, or the way to it, failed.
-            BadInput, NotFound: the recording cannot be streamed.
-            FeatureMissing: what the candidate is made of is not installed.
+            BadInput: it does not know the policy.
         """
-        performance = await asyncio.to_thread(_prepare, self._wanted, self._console)
         label = self._wanted.video.name if self._wanted.video else "Demo candidate"
         created = await self._client.create(label, self._wanted.policy)
         session: str = created["id"]
-        self._print("session ", (session, "bold"), "   dashboard ", (self._client.url, "underline"))
+        self._print(
+            "session ", (session, "bold"), "   dashboard ", (f"{self._client.url}/#/sessions/{session}", "underline")
+        )
         first = await self._view(session)
         async with self._feed(session):
-            await self._stream(performance, created, first.created_unix_s)
+            await self._stream(created, first.created_unix_s)
             await self._settle(session)
             await self._client.end(session)
             await self._until_ended(session)
-        return await self._conclude(session, performance, first.created_unix_s)
+        return await self._conclude(session, first.created_unix_s)
 
-    async def _stream(self, performance: Performance, created: dict[str, Any], created_unix_s: float) -> None:
-        stop = asyncio.Event()
-        telling = asyncio.create_task(self._tell_script(performance, created_unix_s))
+    async def _stream(self, created: dict[str, Any], created_unix_s: float) -> None:
+        telling = asyncio.create_task(self._tell_script(created_unix_s))
         try:
             async with asyncio.timeout(self._wanted.duration_s if self._wanted.video else None):
-                await publish(
-                    performance.tracks, created["whip_url"], created["token"], stop=stop, patience_s=PATIENCE_S
-                )
+                await publish(self._performance.tracks, created["whip_url"], created["token"], patience_s=PATIENCE_S)
         except TimeoutError:
             self._print(("the show is cut here, as --duration says", "dim"))
         finally:
             telling.cancel()
 
-    async def _tell_script(self, performance: Performance, created_unix_s: float) -> None:
+    async def _tell_script(self, created_unix_s: float) -> None:
         """Print what the candidate does, at the moment it does it."""
-        script, clock = performance.script, performance.clock
+        script, clock = self._performance.script, self._performance.clock
         if script is None or clock is None:
             return
         await clock.started.wait()
@@ -143,14 +151,14 @@ class Show:
                 raise Unavailable(f"the session did not end within {ENDED_S:g} s: is the aggregator well?")
             await asyncio.sleep(POLL_S)
 
-    async def _conclude(self, session: str, performance: Performance, created_unix_s: float) -> int:
+    async def _conclude(self, session: str, created_unix_s: float) -> int:
         view = await self._view(session)
         report = msgspec.convert(await self._client.get(session, "report"), printing.Report)
-        script, clock = performance.script, performance.clock
+        script, clock = self._performance.script, self._performance.clock
         if script is not None and clock is not None and clock.started_unix_s is not None:
             offset_s = clock.started_unix_s - created_unix_s
             printing.print_comparison(self._console, compare(script, view.ledger, view.timeline, offset_s), offset_s)
-            if report.transcript and performance.speaks:
+            if report.transcript and self._performance.speaks:
                 words = [(word.start_s, word.text) for part in report.transcript for word in part.words]
                 printing.print_heard(self._console, hear(script, words, offset_s))
         printing.print_report(self._console, report, view.ledger)
@@ -166,18 +174,13 @@ class Show:
         self._console.print(Text.assemble(*parts))
 
 
-@dataclass(frozen=True)
-class Performance:
-    """What is streamed; `script` and `clock` are None for a recording."""
+def prepare(wanted: Wanted, console: Console) -> Performance:
+    """Open the recording, or make the candidate (about two seconds).
 
-    tracks: Tracks
-    script: Script | None = None
-    clock: Clock | None = None
-    speaks: bool = False
-
-
-def _prepare(wanted: Wanted, console: Console) -> Performance:
-    """Open the recording, or make the candidate (about two seconds)."""
+    Raises:
+        BadInput, NotFound: the recording cannot be streamed, or the duration is too short to show anything.
+        FeatureMissing: what the candidate is made of is not installed.
+    """
     if wanted.video is not None:
         return Performance(open_source(str(wanted.video)))
     script = SHOW if wanted.duration_s is None else SHOW.cut(wanted.duration_s)
