@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
+
 from api.app import create_app
 from api.parts import Parts
 from api.service import serve_on
@@ -50,3 +52,24 @@ async def running_parts(bus: Bus, settings: ApiSettings | None = None) -> AsyncI
         stop.set()
         await asyncio.wait_for(serving, 20)
         sock.close()
+
+
+async def create(http: httpx.AsyncClient, **body: object) -> dict[str, str]:
+    """A new session's answer."""
+    answer = await http.post("/v1/sessions", json=body)
+    assert answer.status_code == 201, answer.text
+    created: dict[str, str] = answer.json()
+    return created
+
+
+def assert_problem(answer: httpx.Response, status: int, *said: str) -> None:
+    """The answer is a whole problem of this status, and says these words."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["status"] == status
+    assert problem["type"].startswith("urn:candor:problem:")
+    assert problem["title"]
+    assert problem["request_id"] == answer.headers["x-request-id"]
+    for words in said:
+        assert words in answer.text

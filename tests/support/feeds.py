@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+from websockets.asyncio.client import ClientConnection
 
 
 @dataclass
@@ -73,3 +74,16 @@ async def sse(client: httpx.AsyncClient, path: str, **headers: str) -> AsyncIter
         assert response.status_code == 200, (response.status_code, await response.aread())
         assert response.headers["content-type"].startswith("text/event-stream")
         yield SseReader(response.aiter_lines())
+
+
+def ws_url(http: httpx.AsyncClient, path: str) -> str:
+    return str(http.base_url).replace("http", "ws", 1).rstrip("/") + path
+
+
+async def frame(websocket: ClientConnection, timeout_s: float = 5.0) -> dict[str, object]:
+    """The next frame that is no keep-alive."""
+    async with asyncio.timeout(timeout_s):
+        while True:
+            told: dict[str, object] = json.loads(await websocket.recv())
+            if told["event"] != "keepalive":
+                return told
