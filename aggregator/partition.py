@@ -14,7 +14,7 @@ from aggregator.silence import Silence
 from aggregator.store import Held, Store
 from proto import subjects
 from proto.errors import BadInput, BusUnavailable, Conflict, Unavailable
-from proto.observations import AnyObservation, FrameSeen
+from proto.observations import AnyObservation, FrameSeen, SessionCreated
 from proto.views import Alert, Changed, SessionView
 from runtime import tracing
 from runtime.bus import Bus, Consumer, Delivery
@@ -118,7 +118,9 @@ class Partition:
 
     async def _fold_session(self, session: str, items: list[Item]) -> None:
         for _ in range(ATTEMPTS):
-            held = await self._load(session, items[0])
+            first = items[0]
+            newborn = isinstance(first.observation, SessionCreated)
+            held = await self._store.load(session, first.delivery.seq, newborn=newborn)
             state, failed = await self._advance(held.state if held else None, items)
             if held is not None and state is held.state:
                 shown = views.view(state)
@@ -143,15 +145,6 @@ class Partition:
             if item.delivery.seq not in failed:
                 await item.delivery.ack()
         self._measure(items)
-
-    async def _load(self, session: str, first: Item) -> Held | None:
-        """What is known before `first`; None where `first` is the session's beginning."""
-        try:
-            return await self._store.load(session, first.delivery.seq)
-        except history.Orphan:
-            if first.observation.kind == "session.created":
-                return None
-            raise
 
     async def _advance(self, state: State | None, items: list[Item]) -> tuple[State, set[int]]:
         failed: set[int] = set()

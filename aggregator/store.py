@@ -40,10 +40,11 @@ class Store:
         self._limit = limit
         self._held: OrderedDict[str, Held] = OrderedDict()
 
-    async def load(self, session: str, before_seq: int) -> Held:
+    async def load(self, session: str, before_seq: int, *, newborn: bool) -> Held | None:
         """State that holds everything the log has of the session before `before_seq`.
 
-        From memory, else from the snapshot and what the log has after it, else from the log alone.
+        From memory, else from the snapshot and what the log has after it, else from the log alone. `newborn` says that
+        `before_seq` is the session's creation: nothing comes before it, and without a snapshot the answer is None.
 
         Raises:
             Orphan: there is neither a snapshot nor a creation in the log.
@@ -55,6 +56,8 @@ class Store:
             self._held.move_to_end(session)
             return held
         entry = await self._bucket.get(session)
+        if entry is None and newborn:
+            return None
         state, unreadable = _stored(session, entry)
         revision = 0 if entry is None else entry.revision
         if state is None or state.seq < before_seq - 1:
