@@ -11,7 +11,7 @@ FULL_SCALE = 32768.0
 SILENCE_DBFS = -100.0
 """Level given to digital silence, and the floor of all levels: 16 bits reach down to about -96 dBFS."""
 CLIPPED_AT = 32_700
-"""A sample at or beyond this magnitude counts as clipped; lossy codecs overshoot and are cut a little below full scale."""
+"""A sample at or beyond this magnitude counts as clipped: a codec cuts what overshoots a little below full scale."""
 
 
 def square_sum(samples: NDArray[np.int16]) -> float:

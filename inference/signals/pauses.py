@@ -22,8 +22,9 @@ _EPSILON_S = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Second:
-    """One second of a session. `duration_s` is how much of it was covered, sound and gap together; `speech_s` and `gap_s`
-    are parts of it. `pause_s` is how long the pause has lasted at its end, `ended_pause_s` the longest that ended within.
+    """One second of a session. `duration_s` is how much of it was covered, sound and gap together; `speech_s` and
+    `gap_s` are parts of it. `pause_s` is how long the pause has lasted at its end, `ended_pause_s` the longest that
+    ended within.
     """
 
     index: int

@@ -1,0 +1,1 @@
+"""Pure maths from raw numbers to meaning: no clock, no environment, no socket."""
