@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -328,13 +329,17 @@ class Bus:
         return StreamState(state.messages, state.first_seq, state.last_seq, state.subjects or {})
 
     async def purge(self, stream: str, subject: str) -> int:
-        """Erase every message that matches the filter; returns how many there were."""
+        """Erase every message that matches the filter; returns how many those were, others writing or not."""
+        # nats-py's own purge_stream keeps the server's count to itself.
+        request = json.dumps({"filter": subject}).encode()
         try:
-            before = sum((await self.info(stream, subject)).subjects.values())
-            await self._js.purge_stream(stream, subject=subject)
-        except (nats.errors.Error, APIError) as error:
+            answer = await self._client.request(f"$JS.API.STREAM.PURGE.{stream}", request, timeout=API_TIMEOUT_S)
+        except nats.errors.Error as error:
             raise BusUnavailable(f"{stream} {subject}: {error}") from error
-        return before
+        reply = json.loads(answer.data)
+        if "error" in reply:
+            raise BusUnavailable(f"{stream} {subject}: {reply['error'].get('description', 'refused')}")
+        return int(reply["purged"])
 
     async def delete_message(self, stream: str, seq: int) -> None:
         """Erase one message; it is no error if it is gone already."""
