@@ -12,7 +12,7 @@ import pytest
 from inference.backends import registry
 from inference.vision.service import serve
 from inference.vision.settings import VisionSettings
-from proto.observations import FeatureStatus, FrameSeen, FrameSkipped
+from proto.observations import FeatureStatus, FrameSeen, FrameSkipped, Observation
 from runtime.bus import Bus
 from tests.conftest import Connect
 from tests.support import models_that_misbehave
@@ -111,6 +111,15 @@ async def test_a_missing_face_model_is_a_state(
 ) -> None:
     monkeypatch.setitem(registry.BACKENDS, "mediapipe-face-mesh", models_that_misbehave.ABSENT)
     worker_bus = await connect()
+    observed: list[str] = []
+    observe = worker_bus.observe
+
+    async def counted(observation: Observation, timeout_s: float = 10.0) -> int:
+        observed.append(observation.kind)
+        return await observe(observation, timeout_s)
+
+    # The log drops a second copy for two minutes only, so what counts is what the worker sends.
+    monkeypatch.setattr(worker_bus, "observe", counted)
     async with vision(worker_bus):
         for seq in range(3):
             await send(bus, [frame("s1", seq, portrait)])
@@ -119,6 +128,7 @@ async def test_a_missing_face_model_is_a_state(
         assert not parts["feature:face"].ok
         assert "candor models pull face" in parts["feature:face"].detail
         assert worker_bus.health.ready
+    assert observed == ["feature.status", *["frame.skipped"] * 3]
     status, *rest = await logged(bus, "s1")
     assert isinstance(status, FeatureStatus)
     assert (status.feature, status.available, status.command) == ("face", False, "candor models pull face")
