@@ -27,7 +27,7 @@ NATS_CHATTER = "[INF]"
 
 async def up(options: Options) -> int:
     """Run everything until Ctrl-C. Returns 0; failures are raised as `supervise` says."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     return await supervise(options, prefixed(console), lambda laptop, stop: _serve(console, laptop, stop))
 
 

@@ -38,7 +38,7 @@ async def watch(client: Client, session: str = "", *, as_json: bool = False) -> 
             sys.stdout.write(json_line(event) + "\n")
             sys.stdout.flush()
         return
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     reader = Reader()
     console.print(Text(f"watching {session or 'all sessions'} at {client.url}  (Ctrl-C ends)", style="dim"))
     with Live(console=console, refresh_per_second=4) if console.is_terminal else nullcontext() as live:
@@ -71,7 +71,7 @@ def table(reader: Reader) -> Table:
     result.add_column("now", ratio=1)
     for row in rows[:ROWS_SHOWN]:
         result.add_row(
-            row.label or row.session,
+            Text(row.label or row.session),
             row.status,
             f"{row.clock_s:.0f} s",
             Text(f"{row.score:.0f} {row.level}", style=STYLES[row.level]),

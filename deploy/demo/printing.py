@@ -97,7 +97,7 @@ def print_heard(console: Console, heard: Sequence[Heard]) -> None:
 
 def print_report(console: Console, report: Report, ledger: Sequence[LedgerLine]) -> None:
     """The report as a person reads it, and the ledger whose sum is the score."""
-    console.rule("[bold]Final report", align="left")
+    console.rule(Text("Final report", style="bold"), align="left")
     console.print(report.summary)
     console.print(
         f"Risk {report.score:.0f} of 100 ({report.level}); at most {report.peak_score:.0f} during the session."

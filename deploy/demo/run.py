@@ -71,7 +71,7 @@ async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, int]) -> int:
 
 def _console() -> Console:
     """Wide enough for the tables where nobody has a window."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 
 
 @contextmanager

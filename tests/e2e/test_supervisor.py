@@ -173,7 +173,13 @@ async def test_no_child_outlives_a_supervisor_that_is_killed(options, tmp_path):
         "asyncio.run(main())\n"
     )
     supervisor = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", code, str(wanted.data), *wanted.candor, env=dict(wanted.env), stdout=asyncio.subprocess.DEVNULL
+        sys.executable,
+        "-c",
+        code,
+        str(wanted.data),
+        *wanted.candor,
+        env=dict(wanted.env),
+        stdout=asyncio.subprocess.DEVNULL,
     )
     state_file = wanted.data / "state.json"
     await eventually(state_file.exists, timeout_s=30)
