@@ -26,8 +26,9 @@ class Draft:
 
     __slots__ = (
         "alerts", "alerts_dropped", "blind", "clock_s", "end_reason", "evidence", "eyes", "features", "fired",
-        "frame_s", "gaze", "ledger", "ledger_dropped", "loss_reason", "open", "peak_score", "policy", "reading",
-        "review_s", "seq", "sound_s", "sources", "state", "status", "tally", "timeline", "timeline_dropped", "trackers",
+        "frame_s", "gaze", "late_run", "ledger", "ledger_dropped", "loss_reason", "open", "peak_score", "policy",
+        "reading", "review_s", "seq", "sound_s", "sources", "state", "status", "tally", "timeline", "timeline_dropped",
+        "trackers",
     )  # fmt: skip
 
     def __init__(self, state: State, policy: Policy, seq: int) -> None:
@@ -38,6 +39,7 @@ class Draft:
         self.clock_s = state.clock_s
         self.frame_s = state.frame_s
         self.sound_s = state.sound_s
+        self.late_run = state.late_run
         self.end_reason = state.end_reason
         self.loss_reason = state.loss_reason
         self.sources = state.sources
@@ -192,6 +194,7 @@ class Draft:
             clock_s=self.clock_s,
             frame_s=self.frame_s,
             sound_s=self.sound_s,
+            late_run=self.late_run,
             end_reason=self.end_reason,
             loss_reason=self.loss_reason,
             sources=self.sources,

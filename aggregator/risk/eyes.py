@@ -36,7 +36,7 @@ def watch(eyes: Eyes, openness: float | None, t_s: float) -> tuple[Eyes, bool]:
     if eyes.usual is None:
         return Eyes(usual=openness, last_s=t_s), False
     gap_s = t_s - eyes.last_s
-    measured_s = eyes.measured_s + (gap_s if gap_s <= MAX_GAP_S else 0.0)
+    measured_s = eyes.measured_s + (gap_s if 0.0 <= gap_s <= MAX_GAP_S else 0.0)
     if openness < CLOSED_RATIO * eyes.usual:
         since_s = t_s if eyes.closed_since_s is None or gap_s > MAX_GAP_S else eyes.closed_since_s
         return (

@@ -171,7 +171,7 @@ def _disconnected(draft: Draft, reason: str, t_s: float) -> None:
     draft.status = "stalled"
     draft.loss_reason = LOSS_WORDS.get(reason, reason[:MAX_TEXT])
     draft.close_all(t_s, drives=DRIVEN_BY_SOURCE)
-    _clear_blind(draft, t_s)
+    clear_blind(draft, t_s)
     draft.judge("source", Moment(t_s=t_s, connected=False, loss_reason=draft.loss_reason))
 
 
@@ -183,10 +183,11 @@ def _finish(draft: Draft, status: str, reason: str, t_s: float) -> None:
     draft.status = "expired" if status == "expired" else "ended"
     draft.end_reason = reason[:MAX_TEXT]
     draft.close_all(t_s, drives=(*DRIVEN_BY_SOURCE, "source"))
-    _clear_blind(draft, t_s)
+    clear_blind(draft, t_s)
 
 
-def _clear_blind(draft: Draft, t_s: float) -> None:
+def clear_blind(draft: Draft, t_s: float) -> None:
+    """End a spell of "could not tell": what could not be judged is gone."""
     blind = draft.blind
     draft.blind = quality.close(blind, t_s if blind.clear_s is None else blind.clear_s)
     draft.close_episode(COULD_NOT_TELL, t_s if blind.clear_s is None else blind.clear_s)

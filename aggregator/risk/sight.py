@@ -13,6 +13,8 @@ READING_SWING_DEG = 4.0
 EYES_OFF = "EYES_OFF_SCREEN"
 READING = "READING_PATTERN"
 SKIPPED_STALE = "stale"
+LATE_S = 5.0
+LATE_RUN = 10
 
 
 def frame_seen(draft: Draft, frame: FrameSeen) -> None:
@@ -22,9 +24,10 @@ def frame_seen(draft: Draft, frame: FrameSeen) -> None:
         life.count(draft, "after_end")
         return
     life.alive(draft, frame.source, t_s)
-    if draft.frame_s is not None and t_s <= draft.frame_s:
+    if draft.frame_s is not None and t_s <= draft.frame_s and not _time_went_back(draft, draft.frame_s, t_s):
         life.count(draft, "frames_seen", "frames_late")
         return
+    draft.late_run = 0
     draft.frame_s = t_s
     draft.clock_s = max(draft.clock_s, t_s)
     picture = look.picture(frame)
@@ -56,6 +59,23 @@ def frame_skipped(draft: Draft, frame: FrameSkipped) -> None:
     draft.judge("frame", Moment(t_s=frame.t_s))
     reason = quality.WORKERS_BEHIND if frame.reason == SKIPPED_STALE else quality.FRAME_UNREADABLE
     _could_not_tell(draft, (reason,), frame.t_s)
+
+
+def _time_went_back(draft: Draft, newest_s: float, t_s: float) -> bool:
+    """Whether the newest time must have been wrong: many frames in a row lie far before it.
+
+    One frame from a worker with a broken clock would otherwise make the session blind until the time it named. What was
+    open ends, and session time goes on from here.
+    """
+    draft.late_run = draft.late_run + 1 if newest_s - t_s > LATE_S else 0
+    if draft.late_run < LATE_RUN:
+        return False
+    draft.close_all(t_s, drives=("frame", "objects", "sound"))
+    life.clear_blind(draft, t_s)
+    draft.reading = reading.NOT_READING
+    draft.sound_s = None
+    draft.clock_s = t_s
+    return True
 
 
 def _moment(draft: Draft, frame: FrameSeen, picture: Picture) -> Moment:

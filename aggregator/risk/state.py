@@ -80,7 +80,10 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """State after log sequence `seq`. `frame_s` and `sound_s` are the times of the newest frame and sound judged."""
+    """State after log sequence `seq`. `frame_s` and `sound_s` are the times of the newest frame and sound judged.
+
+    `late_run` counts frames in a row that lay far before the newest.
+    """
 
     version: int
     head: Head
@@ -89,6 +92,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     clock_s: float
     frame_s: float | None
     sound_s: float | None
+    late_run: int
     end_reason: str
     loss_reason: str
     sources: dict[str, Source]
@@ -134,6 +138,7 @@ def initial(created: SessionCreated, policy: Policy, policy_hash: str, seq: int)
         clock_s=0.0,
         frame_s=None,
         sound_s=None,
+        late_run=0,
         end_reason="",
         loss_reason="",
         sources={},

@@ -207,6 +207,17 @@ def test_late_and_doubled_frames_are_counted_and_drive_nothing():
     assert folded.state.clock_s == before.clock_s
 
 
+def test_one_frame_from_a_broken_clock_does_not_blind_the_session():
+    folded = Folded([*calm(0.0, 10.0), frame(700.0, face())])
+    assert folded.state.clock_s == 700.0
+    folded.add(frame(t) for t in span(10.0, 16.0))
+    assert folded.rules == ["NO_FACE"]
+    assert 12.0 < folded.lines("NO_FACE")[0] < 15.0
+    assert folded.state.clock_s == pytest.approx(15.8)
+    assert view(folded.state).score == pytest.approx(20.0, abs=0.5)
+    assert folded.state.tally.frames_late == 9
+
+
 def test_after_the_end_only_words_and_evidence_are_filed():
     folded = Folded([up(), *calm(0.0, 5.0), *(frame(t) for t in span(5.0, 9.0))])
     folded.add([SessionEnded(session="s1", source="api", seq=1, t_s=9.5, reason="done")])
