@@ -17,6 +17,8 @@ AUDIO = {"opus": ("libopus", 48_000, "stereo"), "g722": ("g722", 16_000, "mono")
 
 VIDEO = {"vp8": "libvpx", "h264": "h264"}
 
+MAX_PIXELS = 4096 * 2304
+
 _H264_IDR = 5
 
 
@@ -38,7 +40,18 @@ def video_decoder(name: str) -> VideoCodecContext:
     # Threads within one decoder cost more than they bring on a node that decodes many streams, and delay pictures.
     context.thread_count = 1
     context.flags |= Flags.low_delay
+    context.options = {"max_pixels": str(MAX_PIXELS)}
     return context
+
+
+def too_large(name: str, data: bytes) -> bool:
+    """Whether a coded picture says that it is larger than MAX_PIXELS, where its decoder would not notice before it has
+    taken the memory: VP8 writes the size into each key frame (RFC 6386, 9.1)."""
+    if name != "vp8" or len(data) < 10 or not _vp8_key(data):
+        return False
+    width = int.from_bytes(data[6:8], "little") & 0x3FFF
+    height = int.from_bytes(data[8:10], "little") & 0x3FFF
+    return width * height > MAX_PIXELS
 
 
 def is_key(name: str, data: bytes) -> bool:

@@ -25,7 +25,7 @@ log = get_logger("ingest")
 
 ANSWER_TIMEOUT_S = 8.0
 FINISH_S = 5.0
-RECONNECT_POLL_S = 0.2
+RETRY_S = 0.2
 
 
 class Node:
@@ -101,15 +101,20 @@ class Node:
             await self._room.wait()
             if self._stopping:
                 return
-            if not self._bus.connected:
-                await asyncio.sleep(RECONNECT_POLL_S)
-                continue
-            async with self._bus.subscribe(subjects.INGEST_OFFER, subjects.INGEST_QUEUE) as offers:
-                self._offers = offers
-                metrics.ACCEPTING.set(1)
-                self._bus.health.set("room", ok=True, critical=False)
-                async for delivery in offers:
-                    await self._take(delivery)
+            try:
+                await self._take_offers()
+            except BusUnavailable as error:
+                log.warning("ingest.not_accepting", reason=str(error))
+                await asyncio.sleep(RETRY_S)
+
+    async def _take_offers(self) -> None:
+        """Join the queue group; returns when this node has left it."""
+        async with self._bus.subscribe(subjects.INGEST_OFFER, subjects.INGEST_QUEUE) as offers:
+            self._offers = offers
+            metrics.ACCEPTING.set(1)
+            self._bus.health.set("room", ok=True, critical=False)
+            async for delivery in offers:
+                await self._take(delivery)
 
     async def _leave(self) -> None:
         """Leave the queue group: offers go to other nodes, or the api hears that there are none."""

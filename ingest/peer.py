@@ -112,12 +112,15 @@ class Peer:
 
     async def run(self) -> None:
         """Publish what the peer sends until it ends, then its end."""
-        self.video.start()
+        if self._checked.video:
+            self.video.start()
         sending = [asyncio.create_task(self._frames.run())]
         storing = [asyncio.create_task(self._reports.run())]
         if self._hears:
             storing.append(asyncio.create_task(self.audio.run()))
         try:
+            for task in (*sending, *storing):
+                task.add_done_callback(self._worker_ended)
             reason = await self._live()
             await self._hang_up()
             if self._connected.is_set():
@@ -131,6 +134,12 @@ class Peer:
             self.video.stop()
         if self.audio.waiting:
             log.error("ingest.audio_abandoned", session=self.session, waiting=self.audio.waiting)
+
+    def _worker_ended(self, task: asyncio.Task[None]) -> None:
+        """A worker that broke ends the peer: half a source would be taken for the whole."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("ingest.worker_failed", session=self.session, peer=self.id, exc_info=error)
+            self.end("failed")
 
     async def _live(self) -> str:
         """Wait for the end; says why."""

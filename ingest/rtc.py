@@ -28,7 +28,7 @@ from ingest import ice, metrics
 from ingest.assembly import Packet
 from ingest.clock import SessionClock
 from ingest.reorder import Lost, Reorder
-from ingest.sdp import CheckedOffer, RemoteCandidate
+from ingest.sdp import MAX_CANDIDATES, CheckedOffer, RemoteCandidate
 from ingest.settings import IngestSettings
 from proto.errors import BadInput, Unavailable
 from runtime.log import get_logger
@@ -121,6 +121,7 @@ class RtcConnection:
         self._on_change = on_change
         self._taps: dict[str, _Tap] = {}
         self._resolving: set[asyncio.Task[None]] = set()
+        self._candidates = 0
         self._heard_unix_s = clock.unix()
         self._pc.on("connectionstatechange", self._changed)
 
@@ -179,8 +180,9 @@ class RtcConnection:
             self._on_change(self._pc.connectionState)
 
     def add_candidates(self, candidates: tuple[RemoteCandidate, ...]) -> None:
-        """Add remote candidates; those that turn out to be of no use are dropped silently."""
-        for candidate in candidates:
+        """Add remote candidates, so many at most; those that turn out to be of no use are dropped silently."""
+        for candidate in candidates[: MAX_CANDIDATES - self._candidates]:
+            self._candidates += 1
             task = asyncio.create_task(self._add(candidate))
             self._resolving.add(task)
             task.add_done_callback(self._resolving.discard)

@@ -14,13 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import av
+import cv2
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from ingest import metrics
 from ingest.assembly import Coded
 from ingest.clock import SessionClock
-from ingest.codecs import VIDEO, is_key, video_decoder
+from ingest.codecs import VIDEO, is_key, too_large, video_decoder
 from ingest.picture import Picture, to_jpeg
 from ingest.sampling import Sampler
 from ingest.timeline import Timeline
@@ -149,6 +150,9 @@ class VideoTrack:
         """The next coded picture in sending order."""
         if coded.codec not in VIDEO:
             return
+        if too_large(coded.codec, coded.data):
+            self._drop(1, "too_large")
+            return
         moment = self._timeline.at(coded.timestamp, self._clock.at(coded.began_unix_s))
         if moment.jump_s:
             metrics.CLOCK_JUMPS.labels("video").inc()
@@ -234,7 +238,7 @@ class VideoTrack:
         frame = frames[-1]
         try:
             picture = self._encode(frame, self._analysis.width_px, self._analysis.jpeg_quality)
-        except (ValueError, av.FFmpegError) as error:
+        except (ValueError, cv2.error, av.FFmpegError) as error:
             self._drop(1, "unreadable")
             log.warning("ingest.picture_unreadable", width=frame.width, height=frame.height, error=type(error).__name__)
             return

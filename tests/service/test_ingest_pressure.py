@@ -154,6 +154,28 @@ async def test_node_goes_on_for_others_while_one_is_stalled(bus: Bus, monkeypatc
             await peer.close()
 
 
+async def test_peer_whose_worker_breaks_is_ended(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of ours ends that peer, said as failed, and the node goes on."""
+    publish = bus.publish
+
+    async def broken(subject: str, *args: object) -> bool:
+        if subject == "frames.s1":
+            raise RuntimeError("a fault")
+        return await publish(subject, *args)
+
+    async with Heard(bus) as heard, running(bus, IngestSettings(drain_s=0)) as node:
+        monkeypatch.setattr(bus, "publish", broken)
+        peers = [Publisher(bus, "s1", Picture(320, 180)), Publisher(bus, "s2", Picture(320, 180))]
+        for peer in peers:
+            await peer.start()
+        await eventually(lambda: heard.observed(observations.SourceLost) and len(heard.frames) > 3, 15)
+        [lost] = heard.observed(observations.SourceLost)
+        assert (lost.session, lost.reason) == ("s1", "failed")
+        assert [held.session for held in node.peers] == ["s2"]
+        for peer in peers:
+            await peer.close()
+
+
 def test_outbox_of_the_default_size_is_a_megabyte() -> None:
     outbox = AudioOutbox(IngestSettings().audio_outbox_s)
     assert outbox.limit_bytes < 1 << 20

@@ -13,7 +13,7 @@ import simplejpeg
 from av import VideoFrame
 
 from ingest.clip import make_clip
-from ingest.codecs import is_key
+from ingest.codecs import is_key, too_large
 from ingest.picture import Picture, to_jpeg
 from ingest.ring import Ring
 from ingest.video import Sampled
@@ -155,3 +155,12 @@ def test_key_pictures_are_told_from_the_coded_bytes(codec: str, name: str) -> No
     assert [is_key(name, bytes(packet)) for packet in packets] == [packet.is_keyframe for packet in packets]
     assert sum(packet.is_keyframe for packet in packets) >= 2
     assert not is_key(name, b"")
+
+
+def test_key_picture_that_would_take_all_memory_is_seen_before_it_is_decoded() -> None:
+    """16383 x 16383 in the header of a VP8 key frame: 400 MB to a decoder that believes it."""
+    header = b"\x10\x02\x00\x9d\x01\x2a"
+    assert too_large("vp8", header + b"\xff\x3f\xff\x3f")
+    assert not too_large("vp8", header + (1920).to_bytes(2, "little") + (1080).to_bytes(2, "little"))
+    assert not too_large("vp8", b"\x11" + header[1:] + b"\xff\x3f\xff\x3f")
+    assert not too_large("h264", header + b"\xff\x3f\xff\x3f")
