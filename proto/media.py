@@ -43,7 +43,9 @@ class AudioChunk(msgspec.Struct, frozen=True, tag_field="kind", tag="chunk"):
 
 
 class AudioGap(msgspec.Struct, frozen=True, tag_field="kind", tag="gap"):
-    """Sound that never arrived: `duration_s` from `t_s`. Says `loss` or `jump` (the media clock moved)."""
+    """Stretch without sound: `duration_s` from `t_s`. `reason` is loss (it never arrived), pause (the sender sent
+    nothing: discontinuous transmission) or jump (the media clock moved).
+    """
 
     session: str
     source: str
