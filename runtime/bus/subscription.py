@@ -7,10 +7,12 @@ from collections import deque
 from types import TracebackType
 from typing import Self
 
+import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 
+from proto.errors import BusUnavailable
 from runtime import metrics
 from runtime.bus.delivery import Delivery
 
@@ -30,11 +32,15 @@ class Subscription:
         self.dropped = 0
 
     async def __aenter__(self) -> Self:
-        self._subscription = await self._client.subscribe(
-            self._subject, queue=self._group, cb=self._take, pending_msgs_limit=self._limit * 4
-        )
-        # Subscribed means subscribed: what is published elsewhere after this line arrives.
-        await self._client.flush()
+        try:
+            self._subscription = await self._client.subscribe(
+                self._subject, queue=self._group, cb=self._take, pending_msgs_limit=self._limit * 4
+            )
+            # Subscribed means subscribed: what is published elsewhere after this line arrives.
+            await self._client.flush()
+        except nats.errors.Error as error:
+            await self.close()
+            raise BusUnavailable(f"cannot subscribe to {self._subject}: {error}") from error
         return self
 
     async def __aexit__(
