@@ -16,20 +16,13 @@ from deploy import broker, laptop
 from deploy.laptop import Laptop, Options, only_one
 from deploy.supervise import supervise
 from proto.errors import Conflict, Unavailable
+from tests.support.processes import alive
 from tests.support.wait import eventually
 
 STANDIN = Path(__file__).resolve().parent.parent / "support" / "standin.py"
 ROOMS = {"ingest", "vision", "speech", "aggregator", "api"}
 
 MakeOptions = Callable[..., Options]
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; a zombie does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def pids_of(state: dict[str, object]) -> dict[str, int]:
