@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-BEHIND_TOLERATED_S = 10.0
-"""A takeover leaves a worker about this far behind; it catches up decoding as often as ever, if it can."""
+BEHIND_TOLERATED_S = 2.0
+"""A worker that is no further behind than this keeps up, however dear its decodes are."""
 _WEIGHT = 0.3
 
 

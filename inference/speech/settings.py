@@ -33,7 +33,7 @@ class SpeechSettings(ServiceSettings, section="speech"):
     step_s: float = Field(
         1.0, ge=0.3, le=10, description="New sound, in seconds, after which an utterance is decoded again."
     )
-    max_step_s: float = Field(4.0, ge=0.3, le=20, description="The same for a worker that has fallen behind.")
+    max_step_s: float = Field(5.0, ge=0.3, le=20, description="The same for a worker that has fallen behind.")
     window_s: float = Field(
         12.0, ge=6, le=28, description="Most sound decoded at once; committed words are cut off before."
     )

@@ -31,9 +31,7 @@ def silero() -> SileroBackend:
 
 @pytest.fixture
 def whisper(models_dir: Path) -> WhisperBackend:
-    backend = WhisperBackend(
-        models_dir / TEST_MODEL, name=TEST_MODEL, device="cpu", compute_type="int8", threads=1
-    )
+    backend = WhisperBackend(models_dir / TEST_MODEL, name=TEST_MODEL, device="cpu", compute_type="int8", threads=1)
     backend.load()
     return backend
 

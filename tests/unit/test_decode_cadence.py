@@ -15,7 +15,7 @@ def after(cost_s: float, turns: int = 50) -> Cadence:
 
 
 def test_a_worker_that_keeps_up_decodes_every_step() -> None:
-    assert after(3.0).step_s(behind_s=2.0) == 1.0
+    assert after(3.0).step_s(behind_s=1.5) == 1.0
 
 
 def test_a_worker_behind_with_cheap_decodes_catches_up_at_the_same_rate() -> None:
