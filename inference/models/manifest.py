@@ -69,6 +69,6 @@ MODELS: tuple[Model, ...] = (
         "536b0662742c02347bc0e980a01041f333bce120",
         486_212_372,
         "3e305921506d8872816023e4c273e75d2419fb89b24da97b4fe7bce14170d671",
-        "99 languages, good text; wants a GPU or a core a session",
+        "99 languages, good text; for a GPU",
     ),
 )
