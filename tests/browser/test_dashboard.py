@@ -182,6 +182,8 @@ async def test_the_timeline_has_a_lane_for_each_kind_and_a_table(bus, browser):
         await expect(page.locator(".lookup output")).to_have_text("3:00: score 30 · More than one face")
         await look_up.press("ArrowLeft")
         await expect(page.locator(".lookup output")).to_contain_text("2:59: score 5")
+        await page.locator("#ledger").get_by_role("button", name="1:00").click()
+        await expect(page.locator(".lookup output")).to_have_text("1:00: score 10 · Head turned away")
 
 
 async def test_a_session_goes_on_live_with_lines_alerts_and_episodes(bus, browser):

@@ -61,6 +61,8 @@ async def test_a_key_is_asked_for_refused_when_wrong_and_kept_in_this_tab_only(b
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         await page.goto(url)
+        await page.keyboard.press("Escape")
+        await page.get_by_role("button", name="Enter key").click()
         await enter_key(page, "not-the-key-0123456789")
         await expect(page.locator("#key-error")).to_contain_text("not accepted")
         await expect(page.locator("#connection-text")).to_have_text("Key needed")

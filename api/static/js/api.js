@@ -40,7 +40,11 @@ async function request(method, path, { body, signal } = {}) {
   try {
     response = await fetch(path, {
       method,
-      headers: { Accept: "application/json", ...(body ? { "Content-Type": "application/json" } : {}), ...authorization() },
+      headers: {
+        Accept: "application/json",
+        ...(body ? { "Content-Type": "application/json" } : {}),
+        ...authorization(),
+      },
       body: body ? JSON.stringify(body) : undefined,
       cache: "no-store",
       signal: signal ? AbortSignal.any([signal, limit]) : limit,

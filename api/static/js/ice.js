@@ -4,7 +4,9 @@
 export function iceServers(linkHeader) {
   if (!linkHeader) return [];
   const servers = [];
-  for (const [, url, rest] of linkHeader.matchAll(/<([^>]*)>((?:\s*;\s*[\w*-]+\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s";,]+))*)/g)) {
+  for (const [, url, rest] of linkHeader.matchAll(
+    /<([^>]*)>((?:\s*;\s*[\w*-]+\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s";,]+))*)/g,
+  )) {
     const parameters = {};
     for (const [, name, quoted, token] of rest.matchAll(/;\s*([\w*-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s";,]+))/g)) {
       parameters[name.toLowerCase()] = quoted === undefined ? token : quoted.replaceAll(/\\(.)/g, "$1");
@@ -25,7 +27,9 @@ export function iceServers(linkHeader) {
 export function sdpFragment(sdp, candidates, end) {
   const [session, ...media] = sdp.split(/^(?=m=)/m);
   const line = (text, name) => text.split(/\r?\n/).find((candidate) => candidate.startsWith(name));
-  const shared = ["a=ice-ufrag:", "a=ice-pwd:"].map((name) => line(session, name) ?? line(media[0] ?? "", name)).filter(Boolean);
+  const shared = ["a=ice-ufrag:", "a=ice-pwd:"]
+    .map((name) => line(session, name) ?? line(media[0] ?? "", name))
+    .filter(Boolean);
   const lines = [...shared];
   media.forEach((section, i) => {
     const mid = line(section, "a=mid:")?.slice(6) ?? String(i);

@@ -31,13 +31,32 @@ export function drawLanes(svg, { timeline, from_s, to_s, now_s, left, width }) {
   const height = Math.max(1, lanes.length) * pitch + 4;
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.setAttribute("height", height);
-  svg.replaceChildren(hatch(), ...lanes.flatMap((lane, i) => drawLane(lane, { i, pitch, above, x, from_s, to_s, now_s, left, width })));
+  svg.replaceChildren(
+    hatch(),
+    ...lanes.flatMap((lane, i) => drawLane(lane, { i, pitch, above, x, from_s, to_s, now_s, left, width })),
+  );
 }
 
 function drawLane({ kind, episodes }, { i, pitch, above, x, from_s, to_s, now_s, left, width }) {
   const top = i * pitch + (above ? 18 : 4);
-  const name = s("text", { class: "lane-name", x: above ? left : left - 10, y: above ? top - 5 : top + BAR - 3, "text-anchor": above ? "start" : "end" }, rule(kind));
-  const ground = s("rect", { class: "lane-ground", x: left, y: top, width: Math.max(0, width - left), height: BAR, rx: 3 });
+  const name = s(
+    "text",
+    {
+      class: "lane-name",
+      x: above ? left : left - 10,
+      y: above ? top - 5 : top + BAR - 3,
+      "text-anchor": above ? "start" : "end",
+    },
+    rule(kind),
+  );
+  const ground = s("rect", {
+    class: "lane-ground",
+    x: left,
+    y: top,
+    width: Math.max(0, width - left),
+    height: BAR,
+    rx: 3,
+  });
   const bars = episodes
     .filter((episode) => (episode.end_s ?? now_s) >= from_s && episode.start_s <= to_s)
     .map((episode) => bar(episode, { kind, top, x, from_s, to_s, now_s }));
@@ -63,7 +82,16 @@ function bar(episode, { kind, top, x, from_s, to_s, now_s }) {
 }
 
 function hatch() {
-  const pattern = s("pattern", { id: "hatch", width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" });
-  pattern.append(s("rect", { class: "hatch-ground", width: 6, height: 6 }), s("line", { class: "hatch-line", x1: 0, y1: 0, x2: 0, y2: 6 }));
+  const pattern = s("pattern", {
+    id: "hatch",
+    width: 6,
+    height: 6,
+    patternUnits: "userSpaceOnUse",
+    patternTransform: "rotate(45)",
+  });
+  pattern.append(
+    s("rect", { class: "hatch-ground", width: 6, height: 6 }),
+    s("line", { class: "hatch-line", x1: 0, y1: 0, x2: 0, y2: 6 }),
+  );
   return s("defs", {}, pattern);
 }

@@ -75,7 +75,8 @@ export class SessionStore {
     const needle = text.trim().toLowerCase();
     const matches = MATCHES[filter] ?? MATCHES.all;
     const found = [...this.#items.values()].filter(
-      (item) => matches(item) && (!needle || `${item.label} ${item.session} ${item.policy}`.toLowerCase().includes(needle)),
+      (item) =>
+        matches(item) && (!needle || `${item.label} ${item.session} ${item.policy}`.toLowerCase().includes(needle)),
     );
     return found.sort(byRisk);
   }

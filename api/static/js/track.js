@@ -3,6 +3,7 @@
 import { h, s, scheduler, setText } from "./dom.js";
 import { clock, score } from "./format.js";
 import { drawLanes } from "./lanes.js";
+import { LOOK_UP } from "./look_up.js";
 import { linear } from "./scale.js";
 import { drawScore } from "./score_chart.js";
 import { scoreAt } from "./decay.js";
@@ -10,7 +11,11 @@ import { rule } from "./words.js";
 
 const WIDE_LEFT = 186;
 const NARROW_LEFT = 34;
-const WINDOWS = [["All", Infinity], ["Last 15 min", 900], ["Last 2 min", 120]];
+const WINDOWS = [
+  ["All", Infinity],
+  ["Last 15 min", 900],
+  ["Last 2 min", 120],
+];
 
 /** `element` is the card; `update(view)` redraws it. One per session shown. */
 export class Track {
@@ -26,13 +31,22 @@ export class Track {
   #ask = scheduler(() => this.#draw());
   #observer = new ResizeObserver(() => this.#ask());
 
+  #tools = WINDOWS.map(([name, seconds]) =>
+    h("button", { type: "button", "aria-pressed": seconds === Infinity, onclick: () => this.#zoom(seconds) }, name),
+  );
+  #jump = ({ detail }) => this.#show(detail);
+
   constructor(table) {
-    const tools = WINDOWS.map(([name, seconds]) =>
-      h("button", { type: "button", "aria-pressed": seconds === Infinity, onclick: (event) => this.#zoom(seconds, event.target) }, name),
-    );
     this.#plot = h("div", { class: "plot" }, this.#score, this.#lanes);
-    this.element = h("section", { class: "card", "aria-labelledby": "track-title" },
-      h("header", {}, h("h3", { id: "track-title" }, "Over session time"), h("div", { class: "plot-tools", role: "group", "aria-label": "How much is shown" }, tools)),
+    this.element = h(
+      "section",
+      { class: "card", "aria-labelledby": "track-title" },
+      h(
+        "header",
+        {},
+        h("h3", { id: "track-title" }, "Over session time"),
+        h("div", { class: "plot-tools", role: "group", "aria-label": "How much is shown" }, this.#tools),
+      ),
       this.#plot,
       this.#empty,
       h("div", { class: "lookup" }, h("label", { for: "lookup" }, "Look up a moment"), this.#range, this.#cursor),
@@ -41,6 +55,7 @@ export class Track {
     this.#range.addEventListener("input", () => this.#lookup());
     this.#plot.addEventListener("pointermove", (event) => this.#point(event));
     this.#observer.observe(this.#plot);
+    document.addEventListener(LOOK_UP, this.#jump);
   }
 
   update(view) {
@@ -49,12 +64,24 @@ export class Track {
   }
 
   close() {
+    document.removeEventListener(LOOK_UP, this.#jump);
     this.#observer.disconnect();
   }
 
-  #zoom(seconds, button) {
+  #zoom(seconds) {
     this.#window_s = seconds;
-    for (const other of button.parentElement.children) other.setAttribute("aria-pressed", String(other === button));
+    this.#tools.forEach((tool, i) => tool.setAttribute("aria-pressed", String(WINDOWS[i][1] === seconds)));
+    this.#ask();
+  }
+
+  /** Put the cursor on a session time that was pressed elsewhere on the page. */
+  #show(at_s) {
+    if (!this.#view) return;
+    if (at_s < this.#domain().from_s) this.#zoom(Infinity);
+    const { from_s, to_s } = this.#domain();
+    this.#at_s = at_s;
+    this.#range.value = String(Math.round((1000 * (at_s - from_s)) / (to_s - from_s)));
+    this.#plot.scrollIntoView({ block: "nearest" });
     this.#ask();
   }
 
@@ -104,7 +131,10 @@ export class Track {
     const reading = `${clock(at_s)}: score ${score(scoreAt(ledger, at_s))}${names ? ` · ${names}` : ""}`;
     setText(this.#cursor, reading);
     this.#range.setAttribute("aria-valuetext", reading);
-    this.#score.setAttribute("aria-label", `Score from ${clock(from_s)} to ${clock(to_s)}. Every jump is a line of the ledger below.`);
+    this.#score.setAttribute(
+      "aria-label",
+      `Score from ${clock(from_s)} to ${clock(to_s)}. Every jump is a line of the ledger below.`,
+    );
     this.#lanes.setAttribute("aria-label", `${timeline.length} episodes, listed in the table below.`);
     if (this.#at_s === null) return;
     for (const svg of [this.#score, this.#lanes]) {

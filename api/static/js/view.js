@@ -65,7 +65,8 @@ export function lines(transcript) {
   for (const piece of transcript.pieces) {
     const line = byUtterance.get(piece.utterance);
     if (line) line.text = `${line.text} ${piece.text.trim()}`;
-    else byUtterance.set(piece.utterance, { utterance: piece.utterance, start_s: piece.start_s, text: piece.text.trim() });
+    else
+      byUtterance.set(piece.utterance, { utterance: piece.utterance, start_s: piece.start_s, text: piece.text.trim() });
   }
   return [...byUtterance.values()];
 }

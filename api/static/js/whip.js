@@ -90,7 +90,9 @@ export class WhipClient {
     this.#resource = null;
     if (pc) pc.onconnectionstatechange = pc.onicecandidate = null;
     if (resource) {
-      const deleted = this.#request("DELETE", resource, { keepalive }).catch((error) => console.info("WHIP session not deleted:", error.message));
+      const deleted = this.#request("DELETE", resource, { keepalive }).catch((error) =>
+        console.info("WHIP session not deleted:", error.message),
+      );
       if (!keepalive) await Promise.race([deleted, new Promise((resolve) => setTimeout(resolve, FAREWELL_MS))]);
     }
     pc?.close();
@@ -137,7 +139,8 @@ export class WhipClient {
     this.#gathered = false;
     pc.onconnectionstatechange = () => this.#onState(pc.connectionState);
     pc.onicecandidate = ({ candidate }) => this.#found(candidate);
-    for (const track of stream.getAudioTracks().slice(0, 1)) pc.addTransceiver(track, { direction: "sendonly", streams: [stream] });
+    for (const track of stream.getAudioTracks().slice(0, 1))
+      pc.addTransceiver(track, { direction: "sendonly", streams: [stream] });
     for (const track of stream.getVideoTracks().slice(0, 1)) addVideo(pc, track, stream);
     return pc;
   }
@@ -159,6 +162,17 @@ export class WhipClient {
     await this.#pc.setRemoteDescription({ type: "answer", sdp }).catch((error) => {
       throw new WhipError(UNUSABLE, `The server's answer cannot be used: ${error.message}`);
     });
+    this.#watchGoodbye();
+  }
+
+  /** The server's own goodbye (DTLS close_notify) is known at once; ICE alone notices many seconds later. */
+  #watchGoodbye() {
+    const pc = this.#pc;
+    const transport = pc.getSenders()[0]?.transport;
+    transport?.addEventListener("statechange", () => {
+      if (transport.state === "closed" && pc === this.#pc && !this.#stopped && pc.signalingState !== "closed")
+        this.#onState("closed");
+    });
   }
 
   #found(candidate) {
@@ -174,7 +188,11 @@ export class WhipClient {
     const body = sdpFragment(this.#pc.localDescription.sdp, this.#fresh.splice(0), this.#gathered);
     const headers = this.#etag ? { "If-Match": this.#etag } : {};
     try {
-      const { status } = await this.#request("PATCH", this.#resource, { body, type: "application/trickle-ice-sdpfrag", headers });
+      const { status } = await this.#request("PATCH", this.#resource, {
+        body,
+        type: "application/trickle-ice-sdpfrag",
+        headers,
+      });
       if (NO_TRICKLE.includes(status) && this.#trickles && !this.#stopped) await this.#offerWhole();
     } catch (error) {
       // A lost PATCH is not fatal, the server also learns addresses from the checks it gets; a lost second offer is.
@@ -202,7 +220,11 @@ export class WhipClient {
         method,
         body,
         keepalive,
-        headers: { ...headers, ...(type ? { "Content-Type": type } : {}), ...(this.#token ? { Authorization: `Bearer ${this.#token}` } : {}) },
+        headers: {
+          ...headers,
+          ...(type ? { "Content-Type": type } : {}),
+          ...(this.#token ? { Authorization: `Bearer ${this.#token}` } : {}),
+        },
         signal: keepalive ? undefined : AbortSignal.timeout(REQUEST_TIMEOUT_MS),
       });
     } catch {
@@ -214,7 +236,8 @@ export class WhipClient {
 /** VP8 first, in temporal layers where the browser can, so that the server may decode no more than it looks at. */
 function addVideo(pc, track, stream) {
   const encoding = { maxBitrate: MAX_BITRATE_BPS, maxFramerate: MAX_FRAMERATE_FPS };
-  const add = (more) => pc.addTransceiver(track, { direction: "sendonly", streams: [stream], sendEncodings: [{ ...encoding, ...more }] });
+  const add = (more) =>
+    pc.addTransceiver(track, { direction: "sendonly", streams: [stream], sendEncodings: [{ ...encoding, ...more }] });
   let transceiver;
   try {
     transceiver = add({ scalabilityMode: "L1T3" });

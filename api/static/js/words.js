@@ -41,7 +41,10 @@ const RANK = { info: 0, low: 1, medium: 2, high: 3, critical: 4 };
 
 /** `SOME_NEW_RULE` -> `Some new rule`: what a page says of a name it has never met. */
 export function sentence(name) {
-  const words = String(name).replaceAll(/[_.-]+/g, " ").trim().toLowerCase();
+  const words = String(name)
+    .replaceAll(/[_.-]+/g, " ")
+    .trim()
+    .toLowerCase();
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 

@@ -21,12 +21,20 @@ test("the score is the sum of what every line counts, capped", () => {
 test("a series jumps upright and to the exact height at a line", () => {
   const samples = series([line(30.5)], 0, 60, 4);
   const at = samples.filter(({ t_s }) => t_s === 30.5);
-  assert.deepEqual(at, [{ t_s: 30.5, score: 0 }, { t_s: 30.5, score: 16 }]);
-  assert.deepEqual(samples.map(({ t_s }) => t_s), [0, 15, 30, 30.5, 30.5, 45, 60]);
+  assert.deepEqual(at, [
+    { t_s: 30.5, score: 0 },
+    { t_s: 30.5, score: 16 },
+  ]);
+  assert.deepEqual(
+    samples.map(({ t_s }) => t_s),
+    [0, 15, 30, 30.5, 30.5, 45, 60],
+  );
 });
 
 test("two lines at one instant rise together", () => {
-  const at = series([line(10), line(10)], 0, 20, 1).filter(({ t_s }) => t_s === 10).map(({ score }) => score);
+  const at = series([line(10), line(10)], 0, 20, 1)
+    .filter(({ t_s }) => t_s === 10)
+    .map(({ score }) => score);
   assert.deepEqual([Math.min(...at), Math.max(...at)], [0, 32]);
 });
 

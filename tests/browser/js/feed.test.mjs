@@ -36,10 +36,20 @@ async function run(answers) {
 }
 
 test("a cut feed comes back with the id of the last whole event, and the key in a header", async () => {
-  const { requests, events, states } = await run(['id: 5\nevent: changed\ndata: {"n": 1}\n\nid: 6\ndata: {', 'id: 6\nevent: changed\ndata: {"n": 2}\n\n', 404]);
-  assert.deepEqual(requests.map(({ headers }) => headers["Last-Event-ID"]), [undefined, "5", "6"]);
+  const { requests, events, states } = await run([
+    'id: 5\nevent: changed\ndata: {"n": 1}\n\nid: 6\ndata: {',
+    'id: 6\nevent: changed\ndata: {"n": 2}\n\n',
+    404,
+  ]);
+  assert.deepEqual(
+    requests.map(({ headers }) => headers["Last-Event-ID"]),
+    [undefined, "5", "6"],
+  );
   assert.ok(requests.every(({ headers }) => headers.Authorization === "Bearer the-key"));
-  assert.deepEqual(events.map(({ data }) => data.n), [1, 2]);
+  assert.deepEqual(
+    events.map(({ data }) => data.n),
+    [1, 2],
+  );
   assert.deepEqual(states, ["connecting", "live", "reconnecting", "live", "reconnecting", "gone"]);
 });
 
@@ -58,7 +68,13 @@ test("a refused key is not tried again", async () => {
 test("a stopped feed says so and asks no more", async () => {
   const requests = script([503]);
   const states = [];
-  const feed = new Feed("/v1/feed", { onEvent: () => {}, onState: (state) => { states.push(state); if (state === "reconnecting") feed.stop(); } });
+  const feed = new Feed("/v1/feed", {
+    onEvent: () => {},
+    onState: (state) => {
+      states.push(state);
+      if (state === "reconnecting") feed.stop();
+    },
+  });
   await feed.run();
   assert.equal(requests.length, 1);
   assert.equal(states.at(-1), "stopped");

@@ -3,8 +3,11 @@ import { test } from "node:test";
 
 import { MAX_EVENT_CHARS, SseParser } from "../static/js/sse.js";
 
-const STREAM = ": hello\nid: 7\nevent: changed\ndata: {\"a\":\ndata: 1}\n\nid: 8\ndata: plain\n\n";
-const EVENTS = [{ event: "changed", id: "7", data: '{"a":\n1}' }, { event: "message", id: "8", data: "plain" }];
+const STREAM = ': hello\nid: 7\nevent: changed\ndata: {"a":\ndata: 1}\n\nid: 8\ndata: plain\n\n';
+const EVENTS = [
+  { event: "changed", id: "7", data: '{"a":\n1}' },
+  { event: "message", id: "8", data: "plain" },
+];
 
 test("events come out whole, with type and id", () => {
   assert.deepEqual(new SseParser().push(STREAM), EVENTS);
@@ -15,10 +18,17 @@ test("it does not matter where the network cuts, nor how lines end", () => {
     const text = STREAM.replaceAll("\n", newline);
     for (let cut = 1; cut < text.length; cut += 1) {
       const parser = new SseParser();
-      assert.deepEqual([...parser.push(text.slice(0, cut)), ...parser.push(text.slice(cut))], EVENTS, `${JSON.stringify(newline)} cut at ${cut}`);
+      assert.deepEqual(
+        [...parser.push(text.slice(0, cut)), ...parser.push(text.slice(cut))],
+        EVENTS,
+        `${JSON.stringify(newline)} cut at ${cut}`,
+      );
     }
     const parser = new SseParser();
-    assert.deepEqual([...text].flatMap((character) => parser.push(character)), EVENTS);
+    assert.deepEqual(
+      [...text].flatMap((character) => parser.push(character)),
+      EVENTS,
+    );
   }
 });
 

@@ -3,12 +3,24 @@ import { test } from "node:test";
 
 import { SessionStore } from "../static/js/store.js";
 
-const row = (session, more = {}) => ({ session, seq: 1, status: "live", label: "", score: 0, level: "low", created_unix_s: 0, could_not_tell: { active: false }, active: [], ...more });
+const row = (session, more = {}) => ({
+  session,
+  seq: 1,
+  status: "live",
+  label: "",
+  score: 0,
+  level: "low",
+  created_unix_s: 0,
+  could_not_tell: { active: false },
+  active: [],
+  ...more,
+});
 const ids = (items) => items.map(({ session }) => session);
 
 test("sessions stand by risk; those that are over come last", () => {
   const store = new SessionStore();
-  for (const item of [row("calm"), row("risky", { score: 80 }), row("past", { score: 95, status: "ended" })]) store.put(item);
+  for (const item of [row("calm"), row("risky", { score: 80 }), row("past", { score: 95, status: "ended" })])
+    store.put(item);
   assert.deepEqual(ids(store.select()), ["risky", "calm", "past"]);
 });
 

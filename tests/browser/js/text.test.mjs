@@ -8,8 +8,14 @@ import { linear, timeTicks } from "../static/js/scale.js";
 import { reasons, rule, sentence, status } from "../static/js/words.js";
 
 test("times read as clocks and as lengths", () => {
-  assert.deepEqual([clock(0), clock(59.9), clock(61), clock(3723), clock(-1)], ["0:00", "0:59", "1:01", "1:02:03", "0:00"]);
-  assert.deepEqual([span(4.23), span(9), span(59.6), span(61), span(120), span(3600), span(5400)], ["4.2 s", "9 s", "1 min", "1 min 1 s", "2 min", "1 h", "1 h 30 min"]);
+  assert.deepEqual(
+    [clock(0), clock(59.9), clock(61), clock(3723), clock(-1)],
+    ["0:00", "0:59", "1:01", "1:02:03", "0:00"],
+  );
+  assert.deepEqual(
+    [span(4.23), span(9), span(59.6), span(61), span(120), span(3600), span(5400)],
+    ["4.2 s", "9 s", "1 min", "1 min 1 s", "2 min", "1 h", "1 h 30 min"],
+  );
 });
 
 test("what was not measured is said, and never shown as zero", () => {
@@ -23,7 +29,10 @@ test("what was not measured is said, and never shown as zero", () => {
 });
 
 test("figures are short", () => {
-  assert.deepEqual([points(15), points(7.46), points(0), trim(100, 1), trim(20, 0)], ["+15", "+7.5", "+0", "100", "20"]);
+  assert.deepEqual(
+    [points(15), points(7.46), points(0), trim(100, 1), trim(20, 0)],
+    ["+15", "+7.5", "+0", "100", "20"],
+  );
   assert.deepEqual([percent(0.034), percent(0.98), percent(1)], ["3.4 %", "98 %", "100 %"]);
   assert.deepEqual([count(1, "line"), count(2, "line"), bytes(26_000)], ["1 line", "2 lines", "25 KiB"]);
 });
@@ -33,7 +42,10 @@ test("a rule nobody wrote words for still reads as words", () => {
   assert.equal(rule("SOME_NEW_RULE"), "Some new rule");
   assert.equal(sentence("speech.text"), "Speech text");
   assert.equal(status("created"), "Waiting");
-  assert.equal(reasons(["dark", "blurred", "odd_thing"]), "the picture is too dark, the picture is blurred and odd thing");
+  assert.equal(
+    reasons(["dark", "blurred", "odd_thing"]),
+    "the picture is too dark, the picture is blurred and odd thing",
+  );
 });
 
 test("the gravest kind has the first lane", () => {
@@ -42,7 +54,13 @@ test("the gravest kind has the first lane", () => {
     { kind: "PHONE_DETECTED", severity: "critical", start_s: 5 },
     { kind: "LOOKING_AWAY", severity: "medium", start_s: 9 },
   ]);
-  assert.deepEqual(lanes.map(({ kind, episodes }) => [kind, episodes.length]), [["PHONE_DETECTED", 1], ["LOOKING_AWAY", 2]]);
+  assert.deepEqual(
+    lanes.map(({ kind, episodes }) => [kind, episodes.length]),
+    [
+      ["PHONE_DETECTED", 1],
+      ["LOOKING_AWAY", 2],
+    ],
+  );
 });
 
 test("axes", () => {
@@ -53,7 +71,8 @@ test("axes", () => {
 });
 
 test("pauses grow, keep their jitter, and stop growing", () => {
-  const lengths = (random) => [0, 1, 2, 30].map((attempt) => backoff(attempt, { base_ms: 1000, max_ms: 8000, random: () => random }));
+  const lengths = (random) =>
+    [0, 1, 2, 30].map((attempt) => backoff(attempt, { base_ms: 1000, max_ms: 8000, random: () => random }));
   assert.deepEqual(lengths(0), [500, 1000, 2000, 4000]);
   assert.deepEqual(lengths(1), [1000, 2000, 4000, 8000]);
 });

@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { EMPTY_TRANSCRIPT, MAX_LEDGER, MAX_UTTERANCES, applyChanged, commit, fromSnapshot, lines, tentatively } from "../static/js/view.js";
+import {
+  EMPTY_TRANSCRIPT,
+  MAX_LEDGER,
+  MAX_UTTERANCES,
+  applyChanged,
+  commit,
+  fromSnapshot,
+  lines,
+  tentatively,
+} from "../static/js/view.js";
 
 const ledger = (seq, t_s = seq) => ({ seq, t_s, rule: "NO_FACE", weight: 20 });
 const episode = (start_s, end_s = null, kind = "NO_FACE") => ({ kind, start_s, end_s });
@@ -13,14 +22,20 @@ test("a change replaces figures, adds lines, and closes the open episode", () =>
   const after = applyChanged(before, changed(6, { score: 12, ledger: [ledger(6)], timeline: [episode(4, 5.5)] }));
   assert.equal(after.score, 12);
   assert.equal(after.seq, 6);
-  assert.deepEqual(after.ledger.map(({ seq }) => seq), [4, 6]);
+  assert.deepEqual(
+    after.ledger.map(({ seq }) => seq),
+    [4, 6],
+  );
   assert.deepEqual(after.timeline, [episode(4, 5.5)]);
   assert.deepEqual(before.timeline, [episode(4)], "the view before is left alone");
 });
 
 test("two kinds that begin together are two episodes, two rules of one observation two lines", () => {
   const other = { ...ledger(4), rule: "MULTIPLE_FACES" };
-  const after = applyChanged(fromSnapshot(view(5, { ledger: [ledger(4)], timeline: [episode(4)] })), changed(6, { ledger: [other], timeline: [episode(4, null, "COULD_NOT_TELL")] }));
+  const after = applyChanged(
+    fromSnapshot(view(5, { ledger: [ledger(4)], timeline: [episode(4)] })),
+    changed(6, { ledger: [other], timeline: [episode(4, null, "COULD_NOT_TELL")] }),
+  );
   assert.equal(after.ledger.length, 2);
   assert.equal(after.timeline.length, 2);
 });
@@ -50,7 +65,12 @@ test("committed words withdraw the tentative ones they confirm, not those of a l
   transcript = commit(transcript, { utterance: 1, start_s: 2, end_s: 3, text: "an engineer" });
   assert.equal(transcript.tentative, null);
   assert.deepEqual(lines(transcript), [{ utterance: 1, start_s: 1, text: "I am an engineer" }]);
-  transcript = commit(tentatively(transcript, { utterance: 2, start_s: 5, text: "so" }), { utterance: 1, start_s: 3, end_s: 4, text: "today" });
+  transcript = commit(tentatively(transcript, { utterance: 2, start_s: 5, text: "so" }), {
+    utterance: 1,
+    start_s: 3,
+    end_s: 4,
+    text: "today",
+  });
   assert.equal(transcript.tentative.utterance, 2);
 });
 
@@ -67,7 +87,8 @@ test("empty text withdraws, and blank commits say nothing", () => {
 
 test("a transcript is bounded", () => {
   let transcript = EMPTY_TRANSCRIPT;
-  for (let i = 0; i < MAX_UTTERANCES + 5; i += 1) transcript = commit(transcript, { utterance: i, start_s: i, end_s: i, text: "w" });
+  for (let i = 0; i < MAX_UTTERANCES + 5; i += 1)
+    transcript = commit(transcript, { utterance: i, start_s: i, end_s: i, text: "w" });
   assert.equal(transcript.pieces.length, MAX_UTTERANCES);
   assert.equal(transcript.pieces[0].start_s, 5);
 });

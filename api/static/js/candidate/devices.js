@@ -32,7 +32,12 @@ export async function list() {
 export function keepAwake() {
   let lock = null;
   // Refused where the battery is low: the interview goes on all the same.
-  const ask = () => document.visibilityState === "visible" && navigator.wakeLock?.request("screen").then((held) => (lock = held), () => null);
+  const ask = () =>
+    document.visibilityState === "visible" &&
+    navigator.wakeLock?.request("screen").then(
+      (held) => (lock = held),
+      () => null,
+    );
   document.addEventListener("visibilitychange", ask);
   ask();
   return () => {

@@ -11,7 +11,10 @@ const STEPS = ["consent", "devices", "live", "over"];
 const STATE_WORDS = { joining: "Connecting", connected: "Connected", waiting: "Reconnecting" };
 const STATE_DOTS = { joining: "connecting", connected: "connected", waiting: "reconnecting" };
 
-const link = { session: new URLSearchParams(location.search).get("session") ?? "", token: new URLSearchParams(location.hash.slice(1)).get("token") ?? "" };
+const link = {
+  session: new URLSearchParams(location.search).get("session") ?? "",
+  token: new URLSearchParams(location.hash.slice(1)).get("token") ?? "",
+};
 let stream = null;
 let stopMeter = () => {};
 let publisher = null;
@@ -53,7 +56,9 @@ async function openDevices(chosen = {}) {
   } catch (error) {
     stream = null;
     stopMeter();
-    tell(deviceMessage(error.name), () => openDevices().then((opened) => opened && (publisher ? publisher.replace(stream) : show("devices"))));
+    tell(deviceMessage(error.name), () =>
+      openDevices().then((opened) => opened && (publisher ? publisher.replace(stream) : show("devices"))),
+    );
     return false;
   } finally {
     byId("asking").hidden = true;
@@ -64,7 +69,9 @@ async function fillDevices() {
   const { cameras, microphones } = await devices.list();
   const inUse = devices.used(stream);
   const fill = (select, items, id) => {
-    select.replaceChildren(...items.map((item) => h("option", { value: item.id, selected: item.id === id }, item.name)));
+    select.replaceChildren(
+      ...items.map((item) => h("option", { value: item.id, selected: item.id === id }, item.name)),
+    );
     select.disabled = items.length < 2;
   };
   fill(byId("camera"), cameras, inUse.camera);
@@ -80,7 +87,9 @@ function preview() {
 }
 
 function deviceLost() {
-  tell(deviceMessage("OverconstrainedError"), () => openDevices().then((opened) => opened && publisher?.replace(stream)));
+  tell(deviceMessage("OverconstrainedError"), () =>
+    openDevices().then((opened) => opened && publisher?.replace(stream)),
+  );
 }
 
 async function choose() {
@@ -93,7 +102,12 @@ async function join() {
   clearInterval(ticker);
   ticker = setInterval(() => setText(byId("elapsed"), clock((Date.now() - began_ms) / 1000)), 1000);
   sleep = devices.keepAwake();
-  publisher = new Publisher({ endpoint: `/v1/whip/${encodeURIComponent(link.session)}`, token: link.token, stream, onState: became });
+  publisher = new Publisher({
+    endpoint: `/v1/whip/${encodeURIComponent(link.session)}`,
+    token: link.token,
+    stream,
+    onState: became,
+  });
   await publisher.run();
 }
 
@@ -101,7 +115,8 @@ function became(state, { message, retry_s }) {
   const pill = byId("state");
   pill.dataset.state = STATE_DOTS[state] ?? "failed";
   if (STATE_WORDS[state]) setText(byId("state-text"), STATE_WORDS[state]);
-  const sending = state === "connected" ? "Camera and microphone are being sent." : "Nothing is being sent at the moment.";
+  const sending =
+    state === "connected" ? "Camera and microphone are being sent." : "Nothing is being sent at the moment.";
   setText(byId("sending"), `${sending} Keep this page open.`);
   if (state === "connected") allIsWell();
   if (state === "waiting") {
@@ -109,7 +124,14 @@ function became(state, { message, retry_s }) {
     setText(byId("countdown"), `Next try in ${retry_s} s.`);
   }
   if (state === "ended") finish(message);
-  if (state === "left") finish({ title: "You have left the interview", text: "Camera and microphone are off. You can join again with the same link until the interview is ended." }, true);
+  if (state === "left")
+    finish(
+      {
+        title: "You have left the interview",
+        text: "Camera and microphone are off. You can join again with the same link until the interview is ended.",
+      },
+      true,
+    );
 }
 
 function finish(message, again = false) {
@@ -146,7 +168,14 @@ function wire() {
 
 wire();
 byId("continue").disabled = !byId("agree").checked;
-const obstacle = !/^[A-Za-z0-9_-]{1,64}$/.test(link.session) || !link.token ? BAD_LINK : !devices.canAsk() ? INSECURE : !devices.canPublish() ? UNSUPPORTED : null;
+const obstacle =
+  !/^[A-Za-z0-9_-]{1,64}$/.test(link.session) || !link.token
+    ? BAD_LINK
+    : !devices.canAsk()
+      ? INSECURE
+      : !devices.canPublish()
+        ? UNSUPPORTED
+        : null;
 if (obstacle) {
   byId("consent-form").hidden = true;
   tell(obstacle);

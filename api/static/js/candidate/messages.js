@@ -46,18 +46,33 @@ export const BAD_LINK = {
   text: "Open the link exactly as you received it, or ask whoever invited you for it again.",
 };
 
-const OVER = { title: "This interview is over", text: "Nothing is sent any more. You can close this page. If this is a surprise, ask whoever invited you.", final: true };
-const DENIED = { title: "This link does not let you in", text: "It may have been copied only in part. Open it exactly as you received it, or ask whoever invited you for it again.", final: true };
+const OVER = {
+  title: "This interview is over",
+  text: "Nothing is sent any more. You can close this page. If this is a surprise, ask whoever invited you.",
+  final: true,
+};
+const DENIED = {
+  title: "This link does not let you in",
+  text: "It may have been copied only in part. Open it exactly as you received it, or ask whoever invited you for it again.",
+  final: true,
+};
 
 const REFUSED = {
   401: DENIED,
   403: DENIED,
-  404: { title: "There is no such interview", text: "It may have been deleted. Ask whoever invited you for a new link.", final: true },
+  404: {
+    title: "There is no such interview",
+    text: "It may have been deleted. Ask whoever invited you for a new link.",
+    final: true,
+  },
   409: OVER,
   410: OVER,
   503: { title: "No room at the moment", text: "All places are taken. This page tries again by itself." },
   429: { title: "No room at the moment", text: "The server is busy. This page tries again by itself." },
-  0: { title: "The server cannot be reached", text: "Check your internet connection. This page tries again by itself." },
+  0: {
+    title: "The server cannot be reached",
+    text: "Check your internet connection. This page tries again by itself.",
+  },
 };
 
 /** Message for a refused offer; `final` means trying again cannot help. */

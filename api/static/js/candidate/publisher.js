@@ -59,7 +59,11 @@ export class Publisher {
     this.#stream = stream;
     const senders = this.#client?.connection?.getSenders() ?? [];
     const tracks = new Map(stream.getTracks().map((track) => [track.kind, track]));
-    await Promise.all(senders.filter((sender) => sender.track && tracks.has(sender.track.kind)).map((sender) => sender.replaceTrack(tracks.get(sender.track.kind))));
+    await Promise.all(
+      senders
+        .filter((sender) => sender.track && tracks.has(sender.track.kind))
+        .map((sender) => sender.replaceTrack(tracks.get(sender.track.kind))),
+    );
   }
 
   retryNow() {

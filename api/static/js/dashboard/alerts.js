@@ -3,6 +3,7 @@
 import { sessions } from "../api.js";
 import { byId, h, reconcile, setText } from "../dom.js";
 import { clock } from "../format.js";
+import { timeButton } from "../look_up.js";
 import { rule, severity } from "../words.js";
 
 const MAX_ALERTS = 60;
@@ -12,15 +13,31 @@ const STILL_PX = 320;
 export function alertsCard(session, signal) {
   const list = h("ul", { class: "alerts", role: "list", tabindex: 0, "aria-labelledby": "alerts-title" });
   const empty = h("p", { class: "quietly" }, "Nothing asked for a look so far.");
-  const element = h("section", { class: "card", "aria-labelledby": "alerts-title" },
-    h("header", {}, h("h3", { id: "alerts-title" }, "Worth a look"), h("p", { class: "hint" }, "What was seen, not what it means.")), empty, list);
+  const element = h(
+    "section",
+    { class: "card", "aria-labelledby": "alerts-title" },
+    h(
+      "header",
+      {},
+      h("h3", { id: "alerts-title" }, "Worth a look"),
+      h("p", { class: "hint" }, "What was seen, not what it means."),
+    ),
+    empty,
+    list,
+  );
   const evidence = new EvidenceIndex(session, signal);
   let latest = [];
   const draw = () => {
     const newest = latest.slice(-MAX_ALERTS).reverse();
     list.hidden = newest.length === 0;
     empty.hidden = newest.length > 0;
-    reconcile(list, newest, (alert) => alert.id, createAlert, (row, alert) => updateAlert(row, alert, evidence));
+    reconcile(
+      list,
+      newest,
+      (alert) => alert.id,
+      createAlert,
+      (row, alert) => updateAlert(row, alert, evidence),
+    );
   };
   const update = ({ alerts, evidence: names }) => {
     latest = alerts;
@@ -75,27 +92,49 @@ function groupBy(evidence) {
 }
 
 function createAlert(alert) {
-  return h("li", {},
-    h("div", { class: "alert-head" }, h("span", { class: `badge sev-${alert.severity}` }, severity(alert.severity)), h("strong", {}, rule(alert.rule)), h("span", { class: "quietly" }, `at ${clock(alert.t_s)}`)),
+  return h(
+    "li",
+    {},
+    h(
+      "div",
+      { class: "alert-head" },
+      h("span", { class: `badge sev-${alert.severity}` }, severity(alert.severity)),
+      h("strong", {}, rule(alert.rule)),
+      h("span", { class: "quietly" }, "at ", timeButton(alert.t_s)),
+    ),
     h("p", {}, alert.message),
     h("div", { class: "stills" }),
   );
 }
 
 function updateAlert(row, alert, evidence) {
-  reconcile(row.lastElementChild, evidence.of(alert.id), (item) => item.name, (item) => still(item, alert, evidence), () => {});
+  reconcile(
+    row.lastElementChild,
+    evidence.of(alert.id),
+    (item) => item.name,
+    (item) => still(item, alert, evidence),
+    () => {},
+  );
 }
 
 function still(item, alert, evidence) {
   const image = item.media_type.startsWith("image/");
   const label = `${image ? "Still" : "Clip"} of ${rule(alert.rule)} at ${clock(alert.t_s)}`;
-  const button = h("button", { type: "button", class: "still", "aria-label": `${label}: enlarge`, onclick: () => enlarge(item, label, evidence) });
+  const button = h("button", {
+    type: "button",
+    class: "still",
+    "aria-label": `${label}: enlarge`,
+    onclick: () => enlarge(item, label, evidence),
+  });
   if (!image) {
     button.append(h("span", {}, "▶ Play clip"));
     return button;
   }
   const failed = () => button.replaceChildren(h("span", {}, "Still not available"));
-  evidence.blob(item.name).then((blob) => paint(blob, STILL_PX)).then((canvas) => button.replaceChildren(canvas), failed);
+  evidence
+    .blob(item.name)
+    .then((blob) => paint(blob, STILL_PX))
+    .then((canvas) => button.replaceChildren(canvas), failed);
   return button;
 }
 

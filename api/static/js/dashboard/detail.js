@@ -71,7 +71,12 @@ export class Detail {
       features: featuresCard(),
       rules: rulesCard(),
     };
-    const column = (...names) => h("div", {}, names.map((name) => cards[name].element));
+    const column = (...names) =>
+      h(
+        "div",
+        {},
+        names.map((name) => cards[name].element),
+      );
     byId("detail").setAttribute("aria-labelledby", "detail-title");
     byId("detail").replaceChildren(
       ...["head", "hero", "unsure", "track"].map((name) => cards[name].element),

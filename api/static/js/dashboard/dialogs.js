@@ -34,7 +34,8 @@ async function attempt(call, errorBox, button) {
     return true;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    const hint = { 401: " Reload the page to enter an API key.", 403: " Your key does not allow this." }[error.status] ?? "";
+    const hint =
+      { 401: " Reload the page to enter an API key.", 403: " Your key does not allow this." }[error.status] ?? "";
     setText(errorBox, error.message + hint);
     return false;
   } finally {
@@ -54,17 +55,21 @@ export function createSession(onCreated) {
   form.onsubmit = async (event) => {
     event.preventDefault();
     const body = { label: byId("create-label").value.trim(), policy: byId("create-policy").value.trim() };
-    await attempt(async () => {
-      const created = await sessions.create(body);
-      byId("create-link").value = created.candidate_url;
-      byId("create-whip").value = created.whip_url;
-      byId("create-token").value = created.token;
-      byId("create-open").href = `#/sessions/${encodeURIComponent(created.id)}`;
-      form.hidden = true;
-      done.hidden = false;
-      byId("copy-link").focus();
-      onCreated(created.id);
-    }, byId("create-error"), form.querySelector("[type=submit]"));
+    await attempt(
+      async () => {
+        const created = await sessions.create(body);
+        byId("create-link").value = created.candidate_url;
+        byId("create-whip").value = created.whip_url;
+        byId("create-token").value = created.token;
+        byId("create-open").href = `#/sessions/${encodeURIComponent(created.id)}`;
+        form.hidden = true;
+        done.hidden = false;
+        byId("copy-link").focus();
+        onCreated(created.id);
+      },
+      byId("create-error"),
+      form.querySelector("[type=submit]"),
+    );
   };
   dialog.onclose = () => {
     for (const id of ["create-link", "create-whip", "create-token"]) byId(id).value = "";

@@ -13,9 +13,16 @@ export function headCard(session, actions) {
   const policy = h("span", {});
   const end = h("button", { type: "button", onclick: actions.end }, "End session");
   const erase = h("button", { type: "button", class: "danger", onclick: actions.erase }, "Delete");
-  const element = h("div", { class: "head" },
+  const element = h(
+    "div",
+    { class: "head" },
     h("button", { type: "button", id: "back", class: "quiet", onclick: actions.back }, "← All sessions"),
-    h("div", { class: "head-title" }, title, h("div", { class: "head-meta" }, h("span", {}, dot, state), facts, policy, h("code", {}, session))),
+    h(
+      "div",
+      { class: "head-title" },
+      title,
+      h("div", { class: "head-meta" }, h("span", {}, dot, state), facts, policy, h("code", {}, session)),
+    ),
     h("div", { class: "head-actions" }, end, erase),
   );
   const update = (view) => {
@@ -40,8 +47,14 @@ export function heroCard() {
   const levelBadge = h("span", {});
   const review = h("strong", {});
   const now = h("p", { class: "quietly" });
-  const fair = h("p", { class: "hint" }, "The score is the sum of the ledger lines below, each fading with time. It never decides anything: it only says when a person should look.");
-  const element = h("section", { class: "card hero", "aria-label": "Score" },
+  const fair = h(
+    "p",
+    { class: "hint" },
+    "The score is the sum of the ledger lines below, each fading with time. It never decides anything: it only says when a person should look.",
+  );
+  const element = h(
+    "section",
+    { class: "card hero", "aria-label": "Score" },
     h("div", {}, h("div", { class: "hero-score" }, figure, h("span", {}, "of 100")), gauge, peak),
     h("div", { class: "hero-words" }, h("div", { class: "row" }, levelBadge, review), now, fair),
   );
@@ -68,7 +81,9 @@ function describe(view) {
 
 function reviewWords({ review_recommended: asked, review_s: since_s }) {
   if (!asked) return "No review asked for";
-  return since_s === null || since_s === undefined ? "A human review is recommended" : `A human review is recommended since ${clock(since_s)}`;
+  return since_s === null || since_s === undefined
+    ? "A human review is recommended"
+    : `A human review is recommended since ${clock(since_s)}`;
 }
 
 const named = ({ kind, detail }) => (detail || rule(kind)).replace(/\.?$/, ".");
@@ -81,9 +96,17 @@ export function unsureCard() {
   const update = ({ could_not_tell: unsure }) => {
     element.hidden = !unsure.active && unsure.total_s < 0.5;
     const why = reasons(unsure.reasons);
-    setText(title, unsure.active ? `Could not tell: ${why || "the picture or sound cannot be judged"}` : `Could not tell for ${span(unsure.total_s)} so far`);
+    setText(
+      title,
+      unsure.active
+        ? `Could not tell: ${why || "the picture or sound cannot be judged"}`
+        : `Could not tell for ${span(unsure.total_s)} so far`,
+    );
     const total = unsure.active && unsure.total_s >= 0.5 ? ` This was so for ${span(unsure.total_s)} altogether.` : "";
-    setText(text, `While picture or sound cannot be judged, nothing is concluded from it and the score does not rise. It says nothing about the candidate.${total}`);
+    setText(
+      text,
+      `While picture or sound cannot be judged, nothing is concluded from it and the score does not rise. It says nothing about the candidate.${total}`,
+    );
   };
   return { element, update };
 }

@@ -3,6 +3,7 @@
 import { counts } from "../decay.js";
 import { h, reconcile, setText } from "../dom.js";
 import { clock, count, points, score, span, trim } from "../format.js";
+import { timeButton } from "../look_up.js";
 import { episodeKey, ledgerKey } from "../view.js";
 import { rule, severity } from "../words.js";
 
@@ -14,14 +15,36 @@ export function ledgerCard() {
   const total = h("td", { class: "num" });
   const note = h("p", { class: "hint" });
   const empty = h("p", { class: "quietly" }, "No line so far: the score is zero.");
-  const table = h("table", { id: "ledger" },
-    h("thead", {}, h("tr", {}, ...["Points", "When", "What was noticed"].map((name) => h("th", { scope: "col" }, name)), h("th", { scope: "col", class: "num" }, "Counts now"))),
+  const table = h(
+    "table",
+    { id: "ledger" },
+    h(
+      "thead",
+      {},
+      h(
+        "tr",
+        {},
+        ...["Points", "When", "What was noticed"].map((name) => h("th", { scope: "col" }, name)),
+        h("th", { scope: "col", class: "num" }, "Counts now"),
+      ),
+    ),
     body,
     h("tfoot", {}, h("tr", {}, h("th", { scope: "row", colspan: 3 }, "Sum, capped at 100: the score"), total)),
   );
   const scroll = h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Ledger, scrollable" }, table);
-  const element = h("section", { class: "card", "aria-labelledby": "ledger-title" },
-    h("header", {}, h("h3", { id: "ledger-title" }, "Why this score"), h("p", { class: "hint" }, "Every line fades; what it still counts is on its right.")), scroll, empty, note);
+  const element = h(
+    "section",
+    { class: "card", "aria-labelledby": "ledger-title" },
+    h(
+      "header",
+      {},
+      h("h3", { id: "ledger-title" }, "Why this score"),
+      h("p", { class: "hint" }, "Every line fades; what it still counts is on its right."),
+    ),
+    scroll,
+    empty,
+    note,
+  );
 
   const update = ({ ledger, clock_s, score: now, ledger_dropped: dropped }) => {
     const newest = ledger.slice(-MAX_ROWS).reverse();
@@ -36,10 +59,25 @@ export function ledgerCard() {
 }
 
 function ledgerRow(line) {
-  return h("tr", {},
+  return h(
+    "tr",
+    {},
     h("td", { class: "points" }, points(line.weight)),
-    h("td", {}, clock(line.t_s)),
-    h("td", {}, h("strong", {}, rule(line.rule)), " ", h("span", { class: `badge sev-${line.severity}` }, severity(line.severity)), h("div", { class: "why" }, line.why, " ", h("span", { class: "half" }, line.weight > 0 ? `Halves every ${span(line.half_life_s)}.` : ""))),
+    h("td", {}, timeButton(line.t_s)),
+    h(
+      "td",
+      {},
+      h("strong", {}, rule(line.rule)),
+      " ",
+      h("span", { class: `badge sev-${line.severity}` }, severity(line.severity)),
+      h(
+        "div",
+        { class: "why" },
+        line.why,
+        " ",
+        h("span", { class: "half" }, line.weight > 0 ? `Halves every ${span(line.half_life_s)}.` : ""),
+      ),
+    ),
     h("td", { class: "num", "data-name": "Counts now" }),
   );
 }
@@ -54,8 +92,25 @@ function updateLedgerRow(row, line, now_s) {
 export function episodesTable() {
   const body = h("tbody", {});
   const caption = h("caption", {});
-  const head = h("thead", {}, h("tr", {}, ...["From", "Until", "Length", "What", "How grave", "Detail"].map((name) => h("th", { scope: "col" }, name))));
-  const element = h("details", {}, h("summary", {}, "Timeline as a table"), h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Timeline, scrollable" }, h("table", { id: "episodes" }, caption, head, body)));
+  const head = h(
+    "thead",
+    {},
+    h(
+      "tr",
+      {},
+      ...["From", "Until", "Length", "What", "How grave", "Detail"].map((name) => h("th", { scope: "col" }, name)),
+    ),
+  );
+  const element = h(
+    "details",
+    {},
+    h("summary", {}, "Timeline as a table"),
+    h(
+      "div",
+      { class: "scroll", tabindex: 0, role: "region", "aria-label": "Timeline, scrollable" },
+      h("table", { id: "episodes" }, caption, head, body),
+    ),
+  );
   let latest = null;
   const draw = () => {
     if (!element.open || !latest) return;

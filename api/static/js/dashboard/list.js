@@ -62,9 +62,16 @@ export class SessionList {
     clearTimeout(this.#timer);
     this.#timer = null;
     const found = this.#store.select(this.#filter, this.#text);
-    reconcile(this.#list, found.slice(0, this.#rows), (item) => item.session, createRow, (row, item) => updateRow(row, item, this.#selected));
+    reconcile(
+      this.#list,
+      found.slice(0, this.#rows),
+      (item) => item.session,
+      createRow,
+      (row, item) => updateRow(row, item, this.#selected),
+    );
     const tally = this.#store.tally();
-    for (const button of document.querySelectorAll("[data-filter]")) setText(button.lastElementChild, String(tally[button.dataset.filter]));
+    for (const button of document.querySelectorAll("[data-filter]"))
+      setText(button.lastElementChild, String(tally[button.dataset.filter]));
     byId("show-more").hidden = found.length <= this.#rows || this.#rows >= MAX_ROWS;
     this.#explainEmpty(found.length);
   }
@@ -72,7 +79,8 @@ export class SessionList {
   #explainEmpty(found) {
     const box = byId("list-empty");
     box.hidden = found > 0;
-    const none = this.#store.size === 0 ? "No sessions yet. Create one, and send its link to a candidate." : "No session matches.";
+    const none =
+      this.#store.size === 0 ? "No sessions yet. Create one, and send its link to a candidate." : "No session matches.";
     setText(box, this.#note || none);
   }
 
@@ -92,9 +100,19 @@ export class SessionList {
 }
 
 function createRow(item) {
-  return h("li", {},
-    h("a", { class: "item", href: `#/sessions/${encodeURIComponent(item.session)}` },
-      h("span", { class: "item-score" }, h("span", { class: "sr" }, "Score "), h("b", {}), h("span", { class: "gauge", "aria-hidden": "true" }, h("i", {}))),
+  return h(
+    "li",
+    {},
+    h(
+      "a",
+      { class: "item", href: `#/sessions/${encodeURIComponent(item.session)}` },
+      h(
+        "span",
+        { class: "item-score" },
+        h("span", { class: "sr" }, "Score "),
+        h("b", {}),
+        h("span", { class: "gauge", "aria-hidden": "true" }, h("i", {})),
+      ),
       h("span", { class: "item-label" }),
       h("span", { class: "item-meta" }, h("i", { class: "live-dot", "aria-hidden": "true" }), h("span", {})),
       h("span", { class: "item-badges" }),
@@ -115,10 +133,16 @@ function updateRow(row, item, selected) {
   setAttributes(meta.firstElementChild, { "data-status": item.status });
   const long = item.status === "created" ? "" : ` · ${isOver(item.status) ? span(item.clock_s) : clock(item.clock_s)}`;
   setText(meta.lastElementChild, `${status(item.status)}${long} · ${item.session}`);
-  reconcile(badges, badgesOf(item), (badge) => badge.key, (badge) => h("span", {}, badge.text), (node, badge) => {
-    node.className = `badge ${badge.look}`;
-    setText(node, badge.text);
-  });
+  reconcile(
+    badges,
+    badgesOf(item),
+    (badge) => badge.key,
+    (badge) => h("span", {}, badge.text),
+    (node, badge) => {
+      node.className = `badge ${badge.look}`;
+      setText(node, badge.text);
+    },
+  );
 }
 
 function badgesOf(item) {

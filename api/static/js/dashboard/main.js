@@ -19,7 +19,14 @@ let shown = "";
 let cursor = null;
 let allFeed = null;
 
-const WORDS = { live: "Connected", connecting: "Connecting", reconnecting: "Reconnecting", unauthorised: "Key needed", gone: "Not available", stopped: "Disconnected" };
+const WORDS = {
+  live: "Connected",
+  connecting: "Connecting",
+  reconnecting: "Reconnecting",
+  unauthorised: "Key needed",
+  gone: "Not available",
+  stopped: "Disconnected",
+};
 const GRAVITY = ["unauthorised", "reconnecting", "connecting", "gone", "stopped", "live"];
 
 /** The pill in the bar shows the worse of the two feeds. */
@@ -76,8 +83,9 @@ async function needKey() {
   const wrong = apiKey.get() !== "";
   apiKey.forget();
   await askForKey(wrong ? "This key is not accepted, or may not watch sessions." : "");
-  if (!apiKey.get()) return;
   byId("forget-key").hidden = false;
+  setText(byId("forget-key"), apiKey.get() ? "Forget key" : "Enter key");
+  if (!apiKey.get()) return;
   watchAll();
   route();
 }
@@ -172,6 +180,11 @@ function route() {
 }
 
 wireDialogs();
+byId("skip").addEventListener("click", (event) => {
+  // The address holds the session shown: following the link would leave it.
+  event.preventDefault();
+  byId("main").focus();
+});
 byId("new-session").addEventListener("click", () => createSession(() => loadPage(null)));
 byId("load-older").addEventListener("click", () => loadPage(cursor));
 byId("forget-key").addEventListener("click", () => {

@@ -10,12 +10,30 @@ const NEAR_END_PX = 60;
 
 /** Words as they are spoken: committed ones solid, those that may still change grey and in italics. */
 export function transcriptCard() {
-  const list = h("div", { class: "transcript", role: "log", "aria-live": "off", tabindex: 0, "aria-labelledby": "transcript-title" });
+  const list = h("div", {
+    class: "transcript",
+    role: "log",
+    "aria-live": "off",
+    tabindex: 0,
+    "aria-labelledby": "transcript-title",
+  });
   const empty = h("p", { class: "quietly" }, "Nothing was said so far.");
-  const element = h("section", { class: "card", "aria-labelledby": "transcript-title" },
-    h("header", {}, h("h3", { id: "transcript-title" }, "Transcript"), h("p", { class: "hint" }, "Words in grey may still change.")), empty, list);
+  const element = h(
+    "section",
+    { class: "card", "aria-labelledby": "transcript-title" },
+    h(
+      "header",
+      {},
+      h("h3", { id: "transcript-title" }, "Transcript"),
+      h("p", { class: "hint" }, "Words in grey may still change."),
+    ),
+    empty,
+    list,
+  );
   const update = (transcript, unavailable) => {
-    const items = lines(transcript).slice(-MAX_LINES).map((line) => ({ ...line, key: `u${line.utterance}`, tentative: false }));
+    const items = lines(transcript)
+      .slice(-MAX_LINES)
+      .map((line) => ({ ...line, key: `u${line.utterance}`, tentative: false }));
     if (transcript.tentative) items.push({ ...transcript.tentative, key: "tentative", tentative: true });
     const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < NEAR_END_PX;
     reconcile(list, items, (item) => item.key, createLine, updateLine);
@@ -50,9 +68,22 @@ const FIGURES = [
 /** Figures over the session; what was not measured says so. */
 export function measuresCard() {
   const values = FIGURES.map(() => h("dd", {}));
-  const list = h("dl", { class: "measures" }, FIGURES.map(([name], i) => h("div", {}, h("dt", {}, name), values[i])));
-  const element = h("section", { class: "card", "aria-labelledby": "measures-title" },
-    h("header", {}, h("h3", { id: "measures-title" }, "Measures"), h("p", { class: "hint" }, "Over the whole session; they carry no points.")), list);
+  const list = h(
+    "dl",
+    { class: "measures" },
+    FIGURES.map(([name], i) => h("div", {}, h("dt", {}, name), values[i])),
+  );
+  const element = h(
+    "section",
+    { class: "card", "aria-labelledby": "measures-title" },
+    h(
+      "header",
+      {},
+      h("h3", { id: "measures-title" }, "Measures"),
+      h("p", { class: "hint" }, "Over the whole session; they carry no points."),
+    ),
+    list,
+  );
   const update = ({ measures }) =>
     FIGURES.forEach(([, format], i) => {
       const text = format(measures);
@@ -68,9 +99,36 @@ const WATCH = { watched: "Watched", off: "Off", not_measured: "Not measured" };
 export function rulesCard() {
   const body = h("tbody", {});
   const counts = h("summary", {});
-  const head = h("thead", {}, h("tr", {}, ...["Rule", "Points", "Was it watched?", "Times"].map((name, i) => h("th", { scope: "col", class: i === 1 || i === 3 ? "num" : null }, name))));
-  const element = h("section", { class: "card", "aria-label": "Rules of the policy" },
-    h("details", {}, counts, h("p", { class: "hint" }, "A rule that was not measured did not fire because nothing looked, not because nothing was there."), h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Rules, scrollable" }, h("table", { id: "rules" }, head, body))));
+  const head = h(
+    "thead",
+    {},
+    h(
+      "tr",
+      {},
+      ...["Rule", "Points", "Was it watched?", "Times"].map((name, i) =>
+        h("th", { scope: "col", class: i === 1 || i === 3 ? "num" : null }, name),
+      ),
+    ),
+  );
+  const element = h(
+    "section",
+    { class: "card", "aria-label": "Rules of the policy" },
+    h(
+      "details",
+      {},
+      counts,
+      h(
+        "p",
+        { class: "hint" },
+        "A rule that was not measured did not fire because nothing looked, not because nothing was there.",
+      ),
+      h(
+        "div",
+        { class: "scroll", tabindex: 0, role: "region", "aria-label": "Rules, scrollable" },
+        h("table", { id: "rules" }, head, body),
+      ),
+    ),
+  );
   const update = ({ rules = [] }) => {
     element.hidden = rules.length === 0;
     const of = (state) => rules.filter((watch) => watch.state === state).length;
@@ -80,19 +138,34 @@ export function rulesCard() {
   return { element, update };
 }
 
-const createRule = () => h("tr", {}, h("th", { scope: "row" }), h("td", { class: "num" }), h("td", {}), h("td", { class: "num" }));
+const createRule = () =>
+  h("tr", {}, h("th", { scope: "row" }), h("td", { class: "num" }), h("td", {}), h("td", { class: "num" }));
 
 function updateRule(row, watch) {
   const reason = watch.reason ? `: ${watch.reason}` : "";
-  const texts = [rule(watch.rule), trim(watch.weight, 0), `${WATCH[watch.state] ?? sentence(watch.state)}${reason}`, String(watch.fired)];
+  const texts = [
+    rule(watch.rule),
+    trim(watch.weight, 0),
+    `${WATCH[watch.state] ?? sentence(watch.state)}${reason}`,
+    String(watch.fired),
+  ];
   texts.forEach((text, i) => setText(row.children[i], text));
 }
 
 /** Features that do not work for this session, why, and what an operator runs to have them. */
 export function featuresCard() {
   const list = h("ul", { class: "features", role: "list" });
-  const element = h("section", { class: "card", "aria-labelledby": "features-title" },
-    h("header", {}, h("h3", { id: "features-title" }, "Not available here"), h("p", { class: "hint" }, "Nothing is concluded from what is missing.")), list);
+  const element = h(
+    "section",
+    { class: "card", "aria-labelledby": "features-title" },
+    h(
+      "header",
+      {},
+      h("h3", { id: "features-title" }, "Not available here"),
+      h("p", { class: "hint" }, "Nothing is concluded from what is missing."),
+    ),
+    list,
+  );
   const update = ({ features }) => {
     const missing = features.filter((feature) => !feature.available);
     element.hidden = missing.length === 0;
