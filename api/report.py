@@ -72,7 +72,7 @@ def clock(t_s: float) -> str:
 
 
 def _summary(view: SessionView) -> str:
-    lines = len(view.ledger) + view.ledger_dropped
+    lines = sum(line.weight > 0 for line in view.ledger) + view.ledger_dropped
     found = "nothing raised the score" if not lines else f"{_count(lines, 'finding')} raised the score"
     state = {"created": "has not begun", "live": "is going on", "stalled": "is interrupted"}.get(view.status, "is over")
     uncertain_s = view.could_not_tell.total_s

@@ -42,9 +42,7 @@ async def serve_on(sock: socket.socket, app: FastAPI, stop: asyncio.Event) -> No
     """Serve an app on a listening socket until `stop` is set."""
     parts: Parts = app.state.parts
     settings = parts.settings
-    # Both are inherited by the connections it accepts. asyncio leaves Nagle's algorithm on for a socket that was made
-    # without naming its protocol, and then every answer waits 40 ms for the client's delayed acknowledgement.
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # Inherited by the connections it accepts.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
     server = QuietServer(_config(settings, app))
     _tell(settings, parts, sock.getsockname()[1])

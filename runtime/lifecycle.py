@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import TypeVar
 
-from proto.errors import CandorError
+from proto.errors import BadSettings, CandorError
 from runtime.bus import Bus
 from runtime.health import serving
 from runtime.log import configure, get_logger
@@ -27,7 +27,7 @@ def run(service: str, settings_class: type[S], serve: Serve[S]) -> int:
     """Run one service until SIGTERM or Ctrl-C. Returns the exit code: 0 drained, 1 failed, 2 misconfigured.
 
     Raises:
-        BadSettings: before anything is started.
+        BadSettings: a setting does not parse; nothing was started.
     """
     runtime = RuntimeSettings.load()
     settings = settings_class.load()
@@ -36,7 +36,7 @@ def run(service: str, settings_class: type[S], serve: Serve[S]) -> int:
         asyncio.run(_live(service, runtime, settings, serve))
     except CandorError as error:
         log.error("lifecycle.failed", reason=str(error))
-        return 1
+        return 2 if isinstance(error, BadSettings) else 1
     except TimeoutError:
         log.error("lifecycle.drain_timed_out", after_s=runtime.drain_s)
         return 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -140,7 +141,8 @@ class Bucket:
 class Objects:
     """The object store. Every method raises BusUnavailable when NATS does not answer."""
 
-    def __init__(self, store: ObjectStore, name: str) -> None:
+    def __init__(self, js: JetStreamContext, store: ObjectStore, name: str) -> None:
+        self._js = js
         self._store = store
         self._name = name
 
@@ -172,9 +174,12 @@ class Objects:
         return sorted(entry.name for entry in entries if entry.name and entry.name.startswith(prefix))
 
     async def delete(self, name: str) -> bool:
-        """Erase an object; False where there is none."""
+        """Erase an object with its name; False where there is none."""
+        meta = f"$O.{self._name}.M.{base64.urlsafe_b64encode(name.encode()).decode()}"
         try:
             await self._store.delete(name)
+            # What nats-py leaves is a marker with the object's name in it: erased means erased.
+            await self._js.purge_stream(f"OBJ_{self._name}", subject=meta)
         except (ObjectNotFoundError, NatsNotFound):
             return False
         except (*_AWAY, APIError) as error:
@@ -191,7 +196,7 @@ async def open_bucket(js: JetStreamContext, name: str, follow: FollowNewest) -> 
 
 async def open_objects(js: JetStreamContext, name: str) -> Objects:
     try:
-        return Objects(await js.object_store(name), name)
+        return Objects(js, await js.object_store(name), name)
     except (*_AWAY, APIError) as error:
         raise _away(name, "", error) from error
 

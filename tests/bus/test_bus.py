@@ -203,6 +203,8 @@ async def test_objects(bus):
     assert not await objects.delete("s/still.jpg")
     with pytest.raises(NotFound):
         await objects.get("s/still.jpg")
+    left = await bus.info(f"OBJ_{subjects.OBJECTS_EVIDENCE}", ">")
+    assert sum(left.subjects.values()) == 2, "only the other object's name and bytes are left"
 
 
 async def test_purge_and_delete_message(bus):
