@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aggregator.risk import eyes, gaze, life, look, quality, reading
-from aggregator.risk.conditions import Moment
+from aggregator.risk.conditions import FRONTAL_TURN_DEG, Moment
 from aggregator.risk.draft import Draft
 from aggregator.risk.look import Picture
 from aggregator.risk.state import Tally
@@ -88,7 +88,10 @@ def _moment(draft: Draft, frame: FrameSeen, picture: Picture) -> Moment:
         offset = gaze.head_only(draft.gaze, pose)
     rule = draft.policy.rules.get(READING)
     swing_deg = rule.enter if rule and rule.enter is not None else READING_SWING_DEG
-    draft.reading = reading.watch(draft.reading, offset.off_yaw_deg, offset.off_deg, t_s, swing_deg)
+    # With the head turned the eyes are measured at a slant, and it is the head that is judged.
+    frontal = offset.turn_deg is not None and offset.turn_deg <= FRONTAL_TURN_DEG
+    off_yaw_deg = offset.off_yaw_deg if frontal else None
+    draft.reading = reading.watch(draft.reading, off_yaw_deg, offset.off_deg, t_s, swing_deg)
     source = draft.sources.get(frame.source)
     return Moment(
         t_s=t_s,

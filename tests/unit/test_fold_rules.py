@@ -261,6 +261,14 @@ def test_reading_the_screen_is_not_reading_beside_it():
     assert Folded([*calm(0.0, 10.0), *reads]).rules == []
 
 
+def test_a_turned_head_is_not_reading():
+    def turned(t: float) -> float:
+        return 40.0 + 6.0 * math.sin(5 * t)
+
+    moves = [frame(t, face(yaw_deg=turned(t), gaze_yaw_deg=turned(t) - 10.0)) for t in span(10.0, 40.0)]
+    assert Folded([*calm(0.0, 10.0), *moves]).rules == ["LOOKING_AWAY"]
+
+
 def test_staring_aside_is_not_reading():
     stares = [frame(t, face(gaze_yaw_deg=-13.0 + 0.5 * math.sin(9 * t))) for t in span(10.0, 30.0)]
     assert Folded([*calm(0.0, 10.0), *stares]).rules == ["EYES_OFF_SCREEN"]
