@@ -24,7 +24,7 @@ from runtime import metrics, tracing
 from runtime.bus import topology
 from runtime.bus.buckets import Bucket, Objects, open_bucket, open_objects
 from runtime.bus.delivery import Delivery
-from runtime.bus.pull import Consumer, Follow
+from runtime.bus.pull import Consumer, Follow, Link
 from runtime.bus.subscription import Subscription
 from runtime.health import Health
 from runtime.log import get_logger
@@ -63,6 +63,7 @@ class Bus:
     def __init__(self, client: Client, settings: RuntimeSettings) -> None:
         self._client = client
         self._js = client.jetstream(timeout=API_TIMEOUT_S)
+        self._link = Link(client, self._js)
         self._refusal: Exception | None = None
         self._restoring: asyncio.Task[None] | None = None
         self._in_flight = asyncio.Semaphore(APPENDS_IN_FLIGHT)
@@ -152,6 +153,7 @@ class Bus:
 
         async def on_disconnect() -> None:
             metrics.BUS_CONNECTED.set(0)
+            self._link.broken()
             if not self._client.is_closed:
                 log.warning("bus.disconnected")
 
@@ -274,11 +276,11 @@ class Bus:
 
     async def consumer(self, stream: str, durable: str) -> Consumer:
         """A durable consumer of the topology. Those of the fold are ordered: see `Consumer`."""
-        return Consumer(self._client, self._js, stream, durable, ordered=durable.startswith(ORDERED_PREFIX))
+        return Consumer(self._link, stream, durable, ordered=durable.startswith(ORDERED_PREFIX))
 
     def follow(self, stream: str, subject: str, from_seq: int = 1) -> Follow:
         """Read in order from a sequence on, and go on with what comes."""
-        return Follow(self._client, self._js, stream, subject, from_seq)
+        return Follow(self._link, stream, subject, from_seq)
 
     async def read(
         self, stream: str, subject: str, from_seq: int = 1, until_seq: int | None = None, *, timeout_s: float = 30.0
@@ -353,7 +355,7 @@ class Bus:
 
     async def bucket(self, name: str) -> Bucket:
         """A key-value bucket of the topology."""
-        return await open_bucket(self._js, name, lambda s, f: Follow(self._client, self._js, s, f, 1, newest=True))
+        return await open_bucket(self._js, name, lambda s, f: Follow(self._link, s, f, 1, newest=True))
 
     async def objects(self, name: str) -> Objects:
         """An object store of the topology."""

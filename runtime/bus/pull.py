@@ -31,15 +31,34 @@ EPHEMERAL_IDLE_S = 60.0
 _AWAY = (nats.errors.Error, asyncio.TimeoutError, OSError)
 
 
+class Link:
+    """The connection with those who wait on it: when it breaks, they need not wait for an answer that is lost."""
+
+    def __init__(self, client: Client, js: JetStreamContext) -> None:
+        self.client = client
+        self.js = js
+        self.waiting: set[_Inbox] = set()
+
+    def broken(self) -> None:
+        """Wake everybody who waits for messages."""
+        for inbox in self.waiting:
+            inbox.interrupt()
+
+
 class _Inbox:
     """Where one consumer's messages arrive; bounded by what was asked for."""
 
-    def __init__(self, client: Client, stream: str, consumer: str) -> None:
-        self._client = client
+    def __init__(self, link: Link, stream: str, consumer: str) -> None:
+        self._link = link
+        self._client = link.client
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._subject = ""
-        self._queue: asyncio.Queue[Msg] = asyncio.Queue()
+        self._queue: asyncio.Queue[Msg | None] = asyncio.Queue()
         self._subscription: NatsSubscription | None = None
+
+    def interrupt(self) -> None:
+        """What was asked for will not come."""
+        self._queue.put_nowait(None)
 
     async def pull(self, batch: int, expires_s: float) -> list[Delivery]:
         """At most `batch` messages: those there now (`expires_s` 0), or the first to come within `expires_s`."""
@@ -54,6 +73,8 @@ class _Inbox:
             async with asyncio.timeout(expires_s + REPLY_TIMEOUT_S):
                 while len(deliveries) < batch:
                     msg = await self._queue.get()
+                    if msg is None:
+                        raise nats.errors.StaleConnectionError
                     status = msg.headers and msg.headers.get("Status")
                     if status in ("404", "408"):
                         break
@@ -73,9 +94,11 @@ class _Inbox:
             self._subject = self._client.new_inbox()
             self._queue = asyncio.Queue()
             self._subscription = await self._client.subscribe(self._subject, cb=self._queue.put)
+            self._link.waiting.add(self)
 
     async def close(self) -> None:
         subscription, self._subscription = self._subscription, None
+        self._link.waiting.discard(self)
         if subscription is not None:
             with contextlib.suppress(*_AWAY):
                 await subscription.unsubscribe()
@@ -87,13 +110,12 @@ class Consumer:
     in the sequence.
     """
 
-    def __init__(self, client: Client, js: JetStreamContext, stream: str, durable: str, *, ordered: bool) -> None:
-        self._client = client
-        self._js = js
+    def __init__(self, link: Link, stream: str, durable: str, *, ordered: bool) -> None:
+        self._js = link.js
         self._stream = stream
         self._durable = durable
         self._ordered = ordered
-        self._inbox = _Inbox(client, stream, durable)
+        self._inbox = _Inbox(link, stream, durable)
         self._expected = 0
         self._maybe_more = True
 
@@ -144,11 +166,10 @@ class Consumer:
 class Follow:
     """Reads a stream in order from a sequence on, and goes on with what comes. Made by `Bus.follow`."""
 
-    def __init__(
-        self, client: Client, js: JetStreamContext, stream: str, subject: str, from_seq: int, *, newest: bool = False
-    ) -> None:
-        self._client = client
-        self._js = js
+    def __init__(self, link: Link, stream: str, subject: str, from_seq: int, *, newest: bool = False) -> None:
+        self._link = link
+        self._client = link.client
+        self._js = link.js
         self._stream = stream
         self._subject = subject
         self._next_seq = from_seq
@@ -205,7 +226,7 @@ class Follow:
         self._newest = False
         self._name = info.name
         self._place = 0
-        self._inbox = _Inbox(self._client, self._stream, info.name)
+        self._inbox = _Inbox(self._link, self._stream, info.name)
         return self._inbox
 
     async def close(self) -> None:

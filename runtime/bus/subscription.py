@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from types import TracebackType
 from typing import Self
 
+import nats.errors
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -15,6 +17,8 @@ from nats.aio.subscription import Subscription as NatsSubscription
 from proto.errors import BusUnavailable
 from runtime import metrics
 from runtime.bus.delivery import Delivery
+
+FLUSH_S = 2
 
 
 class Subscription:
@@ -87,4 +91,8 @@ class Subscription:
         subscription, self._subscription = self._subscription, None
         if subscription is not None and not self._client.is_closed:
             await subscription.unsubscribe()
+            if self._client.is_connected:
+                # Left means left: what is sent elsewhere after this line goes to somebody else.
+                with contextlib.suppress(nats.errors.Error, OSError):
+                    await self._client.flush(timeout=FLUSH_S)
         self._arrived.set()
