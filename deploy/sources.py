@@ -88,6 +88,7 @@ class PacedTrack(MediaStreamTrack):
         self._loop_s = loop_s
         self._base = base
         self._round = 0
+        self._empty_rounds = 0
         self._frames: Frames | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"publish-{kind}")
 
@@ -114,13 +115,22 @@ class PacedTrack(MediaStreamTrack):
         while True:
             if self._frames is None:
                 self._frames = self._open_frames()
-            following = next(self._frames, None)
+            following = self._following(self._frames)
             if following is not None:
+                self._empty_rounds = 0
                 return following[0] + self._round * self._loop_s, following[1]
-            if not self._loop_s:
+            self._empty_rounds += 1
+            if not self._loop_s or self._empty_rounds > 1:
                 return None
             self._frames = None
             self._round += 1
+
+    def _following(self, frames: Frames) -> tuple[float, Any] | None:
+        """The next frame; a recording that breaks off, or a camera that is pulled out, ends there."""
+        try:
+            return next(frames, None)
+        except (av.FFmpegError, OSError):
+            return None
 
     def stop(self) -> None:
         super().stop()

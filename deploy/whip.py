@@ -54,7 +54,8 @@ class _Relayed(MediaStreamTrack):
             raise MediaStreamError
         try:
             return await self._source.recv()
-        except MediaStreamError:
+        except Exception:
+            # At its end or broken, no more will come of it.
             self.ended = True
             raise
 

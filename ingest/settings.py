@@ -35,7 +35,7 @@ class IngestSettings(ServiceSettings, section="ingest"):
     turn_password: SecretStr = Field(SecretStr(""), description="Password at the TURN server.")
     connect_timeout_s: float = Field(30.0, gt=0, description="How long a peer may take to connect after its offer.")
     silence_s: float = Field(10.0, gt=0, description="A peer of which nothing at all was heard for so long has failed.")
-    thin_after_s: float = Field(0.5, gt=0, description="Decoder lag at which a session is thinned to its key pictures.")
+    thin_after_s: float = Field(1.0, gt=0, description="Decoder lag at which a session is thinned to its key pictures.")
     cut_after_s: float = Field(15.0, gt=0, description="How long a thinned session may show nothing before it is cut.")
     audio_outbox_s: float = Field(30.0, gt=0, description="Sound kept while NATS is away; older sound becomes a gap.")
     ring_s: float = Field(10.0, ge=0, description="How much of each session is kept for evidence of an alert.")

@@ -172,6 +172,45 @@ def whip_tracks() -> Tracks:
     return Tracks(video=Picture(320, 180, fps=10), audio=Tone())
 
 
+async def test_tracks_outlive_a_node_that_is_killed(
+    bus: Bus, url: str, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node says nothing more, not even goodbye: the missing receiver reports tell, and another connection is made."""
+    monkeypatch.setattr(whip, "SILENCE_S", 3.0)
+    created = await create(url)
+    stop = asyncio.Event()
+    async with running(bus, QUICK) as node:
+        whip_url = str(httpx.URL(url).join(created["whip_url"]))
+        sending = asyncio.create_task(publish(whip_tracks(), whip_url, created["token"], stop=stop))
+        await eventually(lambda: len(heard.frames) > 5, 10)
+        for protocol in node.peers[0]._rtc._connection._protocols:
+            protocol.transport.abort()
+        await eventually(lambda: len({frame.source for frame in heard.frames}) == 2, 20)
+        stop.set()
+        await sending
+
+
+async def test_recording_that_breaks_off_ends_there(
+    bus: Bus, url: str, heard: Heard, media: Path, tmp_path: Path
+) -> None:
+    with (
+        av.open(str(media / "video" / "talking_head_8s.mp4")) as container,
+        av.open(str(tmp_path / "whole.mkv"), "w") as out,
+    ):
+        stream = out.add_stream_from_template(container.streams.video[0])
+        for packet in container.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                out.mux(packet)
+    whole = (tmp_path / "whole.mkv").read_bytes()
+    (tmp_path / "broken.mkv").write_bytes(whole[: len(whole) // 4])
+    async with running(bus, QUICK) as node:
+        await publish_command(str(tmp_path / "broken.mkv"), url=url, say=lambda _text: None)
+        await eventually(lambda: not node.peers, 10)
+    assert 1 <= len(heard.frames) < 25
+    assert [lost.reason for lost in heard.observed(observations.SourceLost)] == ["closed"]
+
+
 async def test_full_server_is_asked_again_after_its_retry_after(bus: Bus, url: str, heard: Heard) -> None:
     """No node yet: 503 with Retry-After; a node comes, and the same call goes through."""
     created = await create(url)
