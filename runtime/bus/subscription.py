@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import Self
 
 import nats.errors
-import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
