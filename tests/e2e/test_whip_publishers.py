@@ -175,7 +175,7 @@ def whip_tracks() -> Tracks:
 async def test_tracks_outlive_a_node_that_is_killed(
     bus: Bus, url: str, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The node says nothing more, not even goodbye: the missing receiver reports tell, and another connection is made."""
+    """The node says nothing more, not even goodbye: missing receiver reports tell, and a new connection is made."""
     monkeypatch.setattr(whip, "SILENCE_S", 3.0)
     created = await create(url)
     stop = asyncio.Event()
