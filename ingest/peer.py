@@ -148,7 +148,7 @@ class Peer:
             await asyncio.wait_for(self._settled.wait(), self._settings.connect_timeout_s)
         if not self._connected.is_set():
             self.end("failed")
-            log.info("ingest.never_connected", session=self.session, peer=self.id)
+            log.warning("ingest.never_connected", session=self.session, peer=self.id, missing=self._rtc.missing)
             return self._reason.result()
         log.info("ingest.peer_up", session=self.session, peer=self.id)
         up = SourceUp(

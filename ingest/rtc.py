@@ -207,6 +207,11 @@ class RtcConnection:
             metrics.CANDIDATES_DROPPED.inc()
 
     @property
+    def missing(self) -> str:
+        """What a connection that did not come about lacked: a way through the network, or the secure handshake."""
+        return "handshake" if self._pc.iceConnectionState == "completed" else "route"
+
+    @property
     def silent_s(self) -> float:
         """For how long nothing was heard of the peer, media or connectivity checks."""
         return self._clock.unix() - max(self._heard_unix_s, *(tap.heard_unix_s for tap in self._taps.values()))
