@@ -70,8 +70,8 @@ class Analyst:
             backend.close()
         self._backends.clear()
 
-    def look(self, images: Sequence[Image]) -> list[Seen]:
-        """What each picture (RGB) shows, in order.
+    def look(self, images: Sequence[Image], hands: Sequence[bool] | None = None) -> list[Seen]:
+        """What each picture (RGB) shows, in order; `hands` says in which hands may be looked for (None: in all).
 
         Raises:
             FeatureMissing: there is no face model: nothing can be said of any picture.
@@ -82,16 +82,18 @@ class Analyst:
         start = time.perf_counter()
         meshes = mesh.run(images)
         mesh_ms = (time.perf_counter() - start) * 1e3 / max(1, len(images))
-        return [self._one(image, found, mesh_ms) for image, found in zip(images, meshes, strict=True)]
+        allowed = [True] * len(images) if hands is None else hands
+        return [self._one(*one, mesh_ms) for one in zip(images, meshes, allowed, strict=True)]
 
-    def _one(self, image: Image, meshes: npt.NDArray[np.float32], mesh_ms: float) -> Seen:
+    def _one(self, image: Image, meshes: npt.NDArray[np.float32], hands_allowed: bool, mesh_ms: float) -> Seen:
         timings_ms = {"mesh": mesh_ms}
         models = {FACE: self._backends[FACE].name}
         height_px, width_px = image.shape[:2]
         with _timed(timings_ms, "signals"):
             luma = quality.luma_of(image)
             found = interpret.readings(meshes, width_px, height_px)
-            suspect = bool(found) and HANDS in self._backends and interpret.is_suspect(luma, found[0])
+            search = bool(found) and hands_allowed and HANDS in self._backends
+            suspect = search and interpret.is_suspect(luma, found[0])
         person_present, covered = None, 0.0
         if not found and PERSON in self._backends:
             person_present = interpret.is_person(self._extra(PERSON, image, models, timings_ms))

@@ -27,6 +27,13 @@ class Unread(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Picture(NamedTuple):
+    """A JPEG, and whether hands may be looked for in it."""
+
+    jpeg: bytes
+    hands: bool = True
+
+
 class Limits(NamedTuple):
     """The largest picture that is decoded."""
 
@@ -46,9 +53,9 @@ class Lane:
         """As `Analyst.load`."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._analyst.load)
 
-    async def look(self, jpegs: Sequence[bytes]) -> list[Seen | Unread]:
-        """What each JPEG shows, in order. If the caller is cancelled, the batch is finished and forgotten."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._look, jpegs)
+    async def look(self, pictures: Sequence[Picture]) -> list[Seen | Unread]:
+        """What each picture shows, in order. If the caller is cancelled, the batch is finished and forgotten."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._look, pictures)
 
     async def __aenter__(self) -> Self:
         return self
@@ -60,33 +67,34 @@ class Lane:
         self._thread.submit(self._analyst.close)
         self._thread.shutdown(wait=True)
 
-    def _look(self, jpegs: Sequence[bytes]) -> list[Seen | Unread]:
-        results: list[Seen | Unread | None] = [None] * len(jpegs)
+    def _look(self, pictures: Sequence[Picture]) -> list[Seen | Unread]:
+        results: list[Seen | Unread | None] = [None] * len(pictures)
         images: dict[int, Image] = {}
         decode_ms: dict[int, float] = {}
-        for index, jpeg in enumerate(jpegs):
+        for index, picture in enumerate(pictures):
             start = time.perf_counter()
             try:
-                images[index] = picture_of(jpeg, self._limits.max_bytes, self._limits.max_pixels)
+                images[index] = picture_of(picture.jpeg, self._limits.max_bytes, self._limits.max_pixels)
             except BadInput as error:
                 results[index] = Unread(str(error))
             decode_ms[index] = (time.perf_counter() - start) * 1e3
-        for index, result in zip(images, self._seen(list(images.values())), strict=True):
+        hands = [pictures[index].hands for index in images]
+        for index, result in zip(images, self._seen(list(images.values()), hands), strict=True):
             results[index] = _with_decode(result, decode_ms[index])
         return [result for result in results if result is not None]
 
-    def _seen(self, images: list[Image]) -> Sequence[Seen | Unread]:
+    def _seen(self, images: list[Image], hands: list[bool]) -> Sequence[Seen | Unread]:
         """The pictures as one batch; if a model breaks over it, one by one, so that one picture spoils only itself."""
         if not images:
             return []
         try:
-            return self._analyst.look(images)
+            return self._analyst.look(images, hands)
         except FeatureMissing as error:
             return [Unread(str(error))] * len(images)
         except Exception as error:  # noqa: BLE001 - the boundary where whatever one picture does to a model ends
             self._recover(error)
             if len(images) > 1:
-                return [result for image in images for result in self._seen([image])]
+                return [result for one in zip(images, hands, strict=True) for result in self._seen([one[0]], [one[1]])]
             return [Unread("a model failed")]
 
     def _recover(self, error: Exception) -> None:

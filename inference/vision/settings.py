@@ -35,5 +35,8 @@ class VisionSettings(ServiceSettings, section="vision"):
     person: bool = Field(True, description="Look for a person where no face is found (about 3 ms a frame).")
     hands: bool = Field(
         True,
-        description="Look for hands before a face whose halves differ (about 13 ms a frame), to know it is covered.",
+        description="Look for hands before a face whose halves differ (about 10 ms a frame), to know it is covered.",
+    )
+    hands_rest_s: float = Field(
+        1.0, ge=0, le=10, description="How long a session's face is not searched again after a search found no hand."
     )

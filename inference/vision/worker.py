@@ -16,7 +16,8 @@ from typing import NamedTuple
 from inference.vision import metrics
 from inference.vision.analysis import Seen
 from inference.vision.decode import frame_of
-from inference.vision.lane import Lane, Unread
+from inference.vision.hand_watch import HandWatch
+from inference.vision.lane import Lane, Picture, Unread
 from inference.vision.settings import VisionSettings
 from proto.errors import BadInput, BusUnavailable, FeatureMissing
 from proto.media import Frame
@@ -51,6 +52,7 @@ class Worker:
         self._lane = lane
         self._missing = [(seq, error) for seq, error in enumerate(features.values()) if error is not None]
         self._told: OrderedDict[str, None] = OrderedDict()
+        self._hands = HandWatch(settings.hands_rest_s)
         self._slots = asyncio.Semaphore(settings.max_publishing)
 
     async def run(self, consumer: Consumer, stop: asyncio.Event) -> None:
@@ -75,7 +77,9 @@ class Worker:
 
     async def _look(self, jobs: Sequence[Job]) -> list[Seen | Unread]:
         """What the frames show. A model that hangs cannot be stopped from here; it can be told to whoever watches."""
-        looking = asyncio.ensure_future(self._lane.look([job.frame.jpeg for job in jobs]))
+        frames = [job.frame for job in jobs]
+        pictures = [Picture(frame.jpeg, self._hands.is_due(frame.session, frame.t_s)) for frame in frames]
+        looking = asyncio.ensure_future(self._lane.look(pictures))
         try:
             done, _ = await asyncio.wait({looking}, timeout=self._settings.stuck_after_s)
             if not done:
@@ -83,9 +87,13 @@ class Worker:
                 self._bus.health.set("models", ok=False, detail="a batch does not end")
                 await looking
                 self._bus.health.set("models", ok=True)
-            return looking.result()
+            results = looking.result()
         finally:
             looking.cancel()
+        for frame, result in zip(frames, results, strict=True):
+            if isinstance(result, Seen):
+                self._hands.note(frame.session, frame.t_s, result)
+        return results
 
     async def _job(self, delivery: Delivery) -> Job | None:
         """The frame of a message; None if it is not one, and then it is put aside."""
