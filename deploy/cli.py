@@ -287,7 +287,9 @@ def watch(
     key: KeyOption = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")] = False,
 ) -> None:
-    """Show the live feed: risk, ledger lines in plain words, what is said. Reconnects for ever; Ctrl-C ends it.
+    """Show the live feed: risk, ledger lines in plain words, what is said.
+
+    Reconnects for ever. Ends with its session, or with Ctrl-C.
 
     Examples:
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -78,7 +79,7 @@ class Client:
             raise Refused(f"{self.url}{path} did not answer with an object: is it Candor?")
         return answer
 
-    async def feed(self, session: str = "") -> AsyncIterator[Event]:
+    async def feed(self, session: str = "") -> AsyncGenerator[Event, None]:
         """Events of one session, or of all, for ever: a lost connection is reported as `lost` and taken up again where
         it broke. Ends when a session is deleted.
 
@@ -89,12 +90,13 @@ class Client:
         last_id, wait_s = "", RETRY_S[0]
         while True:
             try:
-                async for event in self._stream(path, last_id):
-                    last_id, wait_s = event.id or last_id, RETRY_S[0]
-                    if event.name != "cut":
-                        yield event
-                    if event.name == "deleted" and session:
-                        return
+                async with aclosing(self._stream(path, last_id)) as events:
+                    async for event in events:
+                        last_id, wait_s = event.id or last_id, RETRY_S[0]
+                        if event.name != "cut":
+                            yield event
+                        if event.name == "deleted" and session:
+                            return
                 reason = "the server ended the feed"
             except (httpx.TransportError, Unavailable) as error:
                 reason = _reason(error)
@@ -102,7 +104,7 @@ class Client:
             await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
             wait_s = min(wait_s * 2, RETRY_S[1])
 
-    async def _stream(self, path: str, last_id: str) -> AsyncIterator[Event]:
+    async def _stream(self, path: str, last_id: str) -> AsyncGenerator[Event, None]:
         headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last_id} if last_id else {})}
         timeout = httpx.Timeout(REQUEST_S, read=SILENCE_S)
         async with self._http.stream("GET", path, headers=headers, timeout=timeout) as response:

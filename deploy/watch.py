@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
-from contextlib import nullcontext
+from collections.abc import AsyncIterator
+from contextlib import aclosing, nullcontext
 
 from rich.console import Console
 from rich.live import Live
@@ -15,6 +17,9 @@ from deploy.client import Client, Event
 from deploy.words import Line, Reader, Row
 
 ROWS_SHOWN = 15
+OVER = ("ended", "expired")
+AFTERWARDS_S = 3.0
+"""A session's last words may come a little after its end."""
 STYLES = {
     "critical": "bold red",
     "high": "red",
@@ -28,13 +33,13 @@ STYLES = {
 
 
 async def watch(client: Client, session: str = "", *, as_json: bool = False) -> None:
-    """Show the feed of one session, or of all, until it is cancelled or the session is deleted.
+    """Show the feed of all sessions until cancelled, or of one until that session is over.
 
     Raises:
         NotFound, Refused, BadInput: what the server answered.
     """
     if as_json:
-        async for event in client.feed(session):
+        async for event in until_over(client, session):
             sys.stdout.write(json_line(event) + "\n")
             sys.stdout.flush()
         return
@@ -42,11 +47,36 @@ async def watch(client: Client, session: str = "", *, as_json: bool = False) -> 
     reader = Reader()
     console.print(Text(f"watching {session or 'all sessions'} at {client.url}  (Ctrl-C ends)", style="dim"))
     with Live(console=console, refresh_per_second=4) if console.is_terminal else nullcontext() as live:
-        async for event in client.feed(session):
+        async for event in until_over(client, session):
             for line in reader.read(event):
                 console.print(styled(line, reader.rows.get(line.session), name=not session))
             if live is not None:
                 live.update(table(reader))
+
+
+async def until_over(client: Client, session: str) -> AsyncIterator[Event]:
+    """The feed; that of one session ends AFTERWARDS_S after the session has."""
+    deadline: float | None = None
+    loop = asyncio.get_running_loop()
+    async with aclosing(client.feed(session)) as feed:
+        while True:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    event = await anext(feed)
+            except (StopAsyncIteration, TimeoutError):
+                return
+            yield event
+            if session and deadline is None and _is_over(event):
+                deadline = loop.time() + AFTERWARDS_S
+
+
+def _is_over(event: Event) -> bool:
+    match event.name:
+        case "snapshot":
+            return json.loads(event.data).get("status") in OVER
+        case "changed":
+            return json.loads(event.data)["view"].get("status") in OVER
+    return False
 
 
 def json_line(event: Event) -> str:
@@ -64,7 +94,7 @@ def styled(line: Line, row: Row | None = None, *, name: bool = False) -> Text:
 
 def table(reader: Reader) -> Table:
     """Sessions by risk, those still going on first."""
-    rows = sorted(reader.rows.values(), key=lambda row: (row.status in ("ended", "expired"), -row.score))
+    rows = sorted(reader.rows.values(), key=lambda row: (row.status in OVER, -row.score))
     result = Table(expand=True)
     for heading, justify in (("session", "left"), ("status", "left"), ("time", "right"), ("risk", "right")):
         result.add_column(heading, justify=justify)  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from deploy import client as client_module
+from deploy import watch
 from deploy.client import Client, Event
 from proto.errors import BadInput, NotFound, Refused, Unavailable
 
@@ -117,6 +118,14 @@ async def test_nobody_there_is_unavailable_and_names_the_address():
     async with Client("http://127.0.0.1:9") as client:
         with pytest.raises(Unavailable, match=r"nothing answers at http://127\.0\.0\.1:9"):
             await client.create("x")
+
+
+async def test_watching_one_session_ends_a_little_after_it(monkeypatch):
+    monkeypatch.setattr(watch, "AFTERWARDS_S", 0.3)
+    stream = b'event: snapshot\ndata: {"status": "live"}\n\nevent: changed\ndata: {"view": {"status": "ended"}}\n\n'
+    async with serve(HEAD + stream) as server, Client(server.url) as client, asyncio.timeout(20):
+        names = [event.name async for event in watch.until_over(client, "s1")]
+    assert names[:2] == ["snapshot", "changed"]
 
 
 async def test_something_that_is_not_candor_is_told_apart():
