@@ -43,7 +43,14 @@ def configure(service: str, form: LogFormat = "auto", level: str = "info", *, sh
     if not show_pii:
         processors.append(_cut_personal)
     if console:
-        processors.append(structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=28))
+        processors.append(
+            structlog.dev.ConsoleRenderer(
+                colors=stream.isatty(),
+                pad_event_to=28,
+                # The default one prints the locals, and with them SDP, addresses and words.
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        )
     else:
         processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     number = logging.getLevelNamesMapping()[level.upper()]

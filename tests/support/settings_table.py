@@ -39,10 +39,17 @@ def table() -> str:
     for settings in classes():
         prefix = settings.model_config.get("env_prefix", "")
         for name, field in settings.model_fields.items():
-            default = field.get_default(call_default_factory=False)
-            shown = "" if default in (PydanticUndefined, None, "", ()) else f"`{default}`"
+            shown = _shown(field.get_default(call_default_factory=False))
             lines.append(f"| `{prefix}{name.upper()}` | {shown} | {field.description} |")
     return "\n".join(lines)
+
+
+def _shown(default: object) -> str:
+    if default is PydanticUndefined or str(default) in ("", "None", "()"):
+        return ""
+    if isinstance(default, Path) and default.is_relative_to(README.parent):
+        default = default.relative_to(README.parent)
+    return f"`{default}`"
 
 
 def main() -> None:

@@ -36,6 +36,19 @@ def test_personal_data_is_cut_unless_asked_for(capsys):
     assert "Jane Doe" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_traceback_shows_no_locals(capsys, form):
+    log.configure("api", form)
+    try:
+        spoken = "what the candidate " + "said"
+        raise ValueError(len(spoken))
+    except ValueError:
+        log.get_logger(form).exception("x")
+    written = capsys.readouterr().err
+    assert "ValueError: 23" in written
+    assert "candidate said" not in written
+
+
 def test_a_trace_goes_on_and_a_malformed_one_does_not():
     parent = tracing.new()
     with tracing.of({"traceparent": parent}) as child:
