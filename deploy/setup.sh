@@ -63,4 +63,8 @@ if [ -n "$python" ]; then
 else
     say "No Python 3.11 or 3.12 is here: uv will try to download one."
 fi
-"$uv" sync --locked --extra demo "$@"
+if ! "$uv" sync --locked --extra demo "$@"; then
+    # Behind a proxy that inspects TLS, the registry's certificate is one that only the system knows.
+    say "Trying once more with the system's certificates ..."
+    UV_SYSTEM_CERTS=true "$uv" sync --locked --extra demo "$@"
+fi
