@@ -13,7 +13,9 @@ BUS_RETRIES = Counter("candor_bus_append_retries", "Appends that were tried agai
 BUS_RESETS = Counter(
     "candor_bus_consumer_resets", "Ordered consumers set back to their last acknowledgement", ["consumer"]
 )
-WATCHER_DROPPED = Counter("candor_bus_subscription_dropped", "Messages a slow subscription lost", ["subject"])
+WATCHER_DROPPED = Counter(
+    "candor_bus_subscription_dropped", "Messages a slow subscription lost, by first token", ["subject"]
+)
 DEAD_LETTERS = Counter("candor_dead_letters", "Messages put aside because they cannot be decoded", ["room"])
 LEASES_HELD = Gauge("candor_leases_held", "Leases this process holds")
 LEASES_LOST = Counter("candor_leases_lost", "Leases that ran out before they were renewed")

@@ -25,8 +25,8 @@ MAX_CONFIG_BYTES = 1 << 20
 class _TomlSection(PydanticBaseSettingsSource):
     """The settings class's own section of the file named by CANDOR_CONFIG."""
 
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        raise NotImplementedError("the section is read whole")
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
+        return self().get(field_name), field_name, False
 
     def __call__(self) -> dict[str, Any]:
         path = os.environ.get(CONFIG_ENV)

@@ -8,23 +8,20 @@ import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import msgspec
-import nats
 import nats.errors
-from nats.aio.client import Client
-from nats.aio.client import Server as NatsServer
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
 from proto import codec, subjects
 from proto.errors import BadInput, BusUnavailable
 from proto.observations import Observation
 from runtime import metrics, tracing
-from runtime.bus import topology
 from runtime.bus.buckets import Bucket, Objects, open_bucket, open_objects
+from runtime.bus.connection import API_TIMEOUT_S, Connection
 from runtime.bus.delivery import Delivery
-from runtime.bus.pull import Consumer, Follow, Link
+from runtime.bus.pull import Consumer, Follow
 from runtime.bus.subscription import Subscription
 from runtime.health import Health
 from runtime.log import get_logger
@@ -32,11 +29,8 @@ from runtime.settings import RuntimeSettings
 
 T = TypeVar("T")
 
-RECONNECT_S = 0.5
 APPEND_TRY_S = 2.0
 APPENDS_IN_FLIGHT = 256
-PENDING_BYTES = 8 << 20
-API_TIMEOUT_S = 5.0
 READ_BATCH = 500
 ORDERED_PREFIX = "fold-"
 
@@ -60,14 +54,12 @@ class StreamState:
 class Bus:
     """Publish, append, request, subscribe, read. Reconnects for ever with jitter; what cannot be sent is counted."""
 
-    def __init__(self, client: Client, settings: RuntimeSettings) -> None:
-        self._client = client
-        self._js = client.jetstream(timeout=API_TIMEOUT_S)
-        self._link = Link(client, self._js)
-        self._refusal: Exception | None = None
-        self._restoring: asyncio.Task[None] | None = None
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._client = connection.client
+        self._js = connection.js
         self._in_flight = asyncio.Semaphore(APPENDS_IN_FLIGHT)
-        self.settings = settings
+        self.settings = connection.settings
         self.health = Health()
 
     @classmethod
@@ -75,45 +67,11 @@ class Bus:
         """Connect and make sure that streams, consumers and buckets exist.
 
         Raises:
-            BusUnavailable: no server answered within `wait_s`.
+            BusUnavailable: no server with JetStream answered within `wait_s`.
         """
-        bus = cls(Client(), settings)
-        try:
-            async with asyncio.timeout(wait_s):
-                await bus._connect(name)
-                await bus._ensure_topology()
-        except TimeoutError as error:
-            await bus.close()
-            reason = bus._refusal or "no answer"
-            raise BusUnavailable(
-                f"no NATS server with JetStream at {settings.nats_url} within {wait_s:g} s: {reason}"
-            ) from error
-        except asyncio.CancelledError:
-            await bus.close()
-            raise
-        metrics.BUS_CONNECTED.set(1)
-        return bus
-
-    async def _connect(self, name: str) -> None:
-        servers = [url.strip() for url in self.settings.nats_url.split(",")]
-        while True:
-            try:
-                await self._client.connect(servers, **self._options(name))
-                return
-            except (nats.errors.Error, OSError) as error:
-                # The first connection is ours to repeat: nats-py only repeats the later ones.
-                self._refusal = error
-                await asyncio.sleep(random.uniform(0.05, 0.2))
-
-    async def _ensure_topology(self) -> None:
-        while True:
-            try:
-                await topology.ensure(self._js, self.settings)
-                return
-            except (nats.errors.Error, NoStreamResponseError, APIError) as error:
-                # A cluster that is still electing its leader; a real refusal stays until the deadline and is told.
-                self._refusal = error
-                await asyncio.sleep(random.uniform(0.05, 0.2))
+        connection = Connection(settings)
+        await connection.open(name, wait_s)
+        return cls(connection)
 
     @property
     def connected(self) -> bool:
@@ -126,15 +84,7 @@ class Bus:
 
     async def close(self) -> None:
         """Send what is waiting, then hang up."""
-        if self._restoring is not None:
-            self._restoring.cancel()
-            await asyncio.gather(self._restoring, return_exceptions=True)
-        if self._client.is_connected:
-            try:
-                await self._client.flush(timeout=2)
-            except (nats.errors.Error, OSError):
-                log.warning("bus.flush_failed")
-        await self._client.close()
+        await self._connection.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -143,42 +93,6 @@ class Bus:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-    def _options(self, name: str) -> dict[str, Any]:
-        async def on_error(error: Exception) -> None:
-            if isinstance(error, nats.errors.SlowConsumerError):
-                metrics.WATCHER_DROPPED.labels(error.subject).inc()
-            elif not isinstance(error, OSError | nats.errors.Error):
-                log.error("bus.error", error=repr(error))
-
-        async def on_disconnect() -> None:
-            metrics.BUS_CONNECTED.set(0)
-            self._link.broken()
-            if not self._client.is_closed:
-                log.warning("bus.disconnected")
-
-        async def on_reconnect() -> None:
-            metrics.BUS_CONNECTED.set(1)
-            metrics.BUS_RECONNECTS.inc()
-            log.info("bus.reconnected")
-            # A server that was restarted has lost its memory streams, with their consumers.
-            self._restoring = asyncio.create_task(self._ensure_topology(), name="topology")
-
-        options: dict[str, Any] = {
-            "name": name,
-            "max_reconnect_attempts": -1,
-            "reconnect_to_server_handler": _jitter,
-            "connect_timeout": 2,
-            "ping_interval": 5,
-            "max_outstanding_pings": 2,
-            "pending_size": PENDING_BYTES,
-            "error_cb": on_error,
-            "disconnected_cb": on_disconnect,
-            "reconnected_cb": on_reconnect,
-        }
-        if self.settings.nats_credentials:
-            options["user_credentials"] = str(self.settings.nats_credentials)
-        return options
 
     # Sending.
 
@@ -276,11 +190,11 @@ class Bus:
 
     async def consumer(self, stream: str, durable: str) -> Consumer:
         """A durable consumer of the topology. Those of the fold are ordered: see `Consumer`."""
-        return Consumer(self._link, stream, durable, ordered=durable.startswith(ORDERED_PREFIX))
+        return Consumer(self._connection, stream, durable, ordered=durable.startswith(ORDERED_PREFIX))
 
     def follow(self, stream: str, subject: str, from_seq: int = 1) -> Follow:
         """Read in order from a sequence on, and go on with what comes."""
-        return Follow(self._link, stream, subject, from_seq)
+        return Follow(self._connection, stream, subject, from_seq)
 
     async def read(
         self, stream: str, subject: str, from_seq: int = 1, until_seq: int | None = None, *, timeout_s: float = 30.0
@@ -355,16 +269,11 @@ class Bus:
 
     async def bucket(self, name: str) -> Bucket:
         """A key-value bucket of the topology."""
-        return await open_bucket(self._js, name, lambda s, f: Follow(self._link, s, f, 1, newest=True))
+        return await open_bucket(self._js, name, lambda s, f: Follow(self._connection, s, f, 1, newest=True))
 
     async def objects(self, name: str) -> Objects:
         """An object store of the topology."""
         return await open_objects(self._js, name)
-
-
-def _jitter(servers: list[NatsServer], _info: dict[str, Any]) -> tuple[NatsServer | None, float]:
-    """Any server, after a random part of the pause: a thousand clients must not come back at the same moment."""
-    return random.choice(servers), random.uniform(0.1, 1.0) * RECONNECT_S
 
 
 def _headers() -> dict[str, str]:

@@ -15,14 +15,13 @@ from types import TracebackType
 from typing import Self
 
 import nats.errors
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
-from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import APIError
 
 from runtime import metrics
+from runtime.bus.connection import Connection
 from runtime.bus.delivery import Delivery
 
 REPLY_TIMEOUT_S = 2.0
@@ -31,26 +30,12 @@ EPHEMERAL_IDLE_S = 60.0
 _AWAY = (nats.errors.Error, asyncio.TimeoutError, OSError)
 
 
-class Link:
-    """The connection with those who wait on it: when it breaks, they need not wait for an answer that is lost."""
-
-    def __init__(self, client: Client, js: JetStreamContext) -> None:
-        self.client = client
-        self.js = js
-        self.waiting: set[_Inbox] = set()
-
-    def broken(self) -> None:
-        """Wake everybody who waits for messages."""
-        for inbox in self.waiting:
-            inbox.interrupt()
-
-
 class _Inbox:
     """Where one consumer's messages arrive; bounded by what was asked for."""
 
-    def __init__(self, link: Link, stream: str, consumer: str) -> None:
-        self._link = link
-        self._client = link.client
+    def __init__(self, connection: Connection, stream: str, consumer: str) -> None:
+        self._connection = connection
+        self._client = connection.client
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._subject = ""
         self._queue: asyncio.Queue[Msg | None] = asyncio.Queue()
@@ -94,11 +79,11 @@ class _Inbox:
             self._subject = self._client.new_inbox()
             self._queue = asyncio.Queue()
             self._subscription = await self._client.subscribe(self._subject, cb=self._queue.put)
-            self._link.waiting.add(self)
+            self._connection.waiting.add(self)
 
     async def close(self) -> None:
         subscription, self._subscription = self._subscription, None
-        self._link.waiting.discard(self)
+        self._connection.waiting.discard(self)
         if subscription is not None:
             with contextlib.suppress(*_AWAY):
                 await subscription.unsubscribe()
@@ -110,12 +95,12 @@ class Consumer:
     in the sequence.
     """
 
-    def __init__(self, link: Link, stream: str, durable: str, *, ordered: bool) -> None:
-        self._js = link.js
+    def __init__(self, connection: Connection, stream: str, durable: str, *, ordered: bool) -> None:
+        self._js = connection.js
         self._stream = stream
         self._durable = durable
         self._ordered = ordered
-        self._inbox = _Inbox(link, stream, durable)
+        self._inbox = _Inbox(connection, stream, durable)
         self._expected = 0
         self._maybe_more = True
 
@@ -166,10 +151,12 @@ class Consumer:
 class Follow:
     """Reads a stream in order from a sequence on, and goes on with what comes. Made by `Bus.follow`."""
 
-    def __init__(self, link: Link, stream: str, subject: str, from_seq: int, *, newest: bool = False) -> None:
-        self._link = link
-        self._client = link.client
-        self._js = link.js
+    def __init__(
+        self, connection: Connection, stream: str, subject: str, from_seq: int, *, newest: bool = False
+    ) -> None:
+        self._connection = connection
+        self._client = connection.client
+        self._js = connection.js
         self._stream = stream
         self._subject = subject
         self._next_seq = from_seq
@@ -226,7 +213,7 @@ class Follow:
         self._newest = False
         self._name = info.name
         self._place = 0
-        self._inbox = _Inbox(self._link, self._stream, info.name)
+        self._inbox = _Inbox(self._connection, self._stream, info.name)
         return self._inbox
 
     async def close(self) -> None:

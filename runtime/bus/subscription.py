@@ -55,7 +55,7 @@ class Subscription:
         if len(self._waiting) >= self._limit:
             self._waiting.popleft()
             self.dropped += 1
-            metrics.WATCHER_DROPPED.labels(self._subject).inc()
+            metrics.WATCHER_DROPPED.labels(self._subject.partition(".")[0]).inc()
         self._waiting.append(Delivery.of(msg))
         self._arrived.set()
 

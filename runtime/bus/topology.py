@@ -41,95 +41,119 @@ def streams(settings: RuntimeSettings) -> tuple[Stream, ...]:
     """The streams with their durable consumers."""
     keep_s = settings.log_retention_days * 86_400
     return (
-        Stream(
-            StreamConfig(
-                name=subjects.FRAMES,
-                description="Only the freshest frame of each session: overload lowers the rate, never adds latency",
-                subjects=["frames.*"],
-                storage=StorageType.MEMORY,
-                retention=RetentionPolicy.WORK_QUEUE,
-                max_msgs_per_subject=1,
-                discard=DiscardPolicy.OLD,
-                max_age=2.0,
-                max_bytes=GIB // 4,
-                duplicate_window=2.0,
-            ),
-            (
-                ConsumerConfig(
-                    durable_name=subjects.VISION_CONSUMER,
-                    ack_policy=AckPolicy.EXPLICIT,
-                    ack_wait=ACK_WAIT_VISION_S,
-                    max_deliver=3,
-                    max_ack_pending=1000,
-                ),
+        _frames(),
+        _recorded(),
+        _audio(),
+        _log(keep_s, int(settings.log_max_gib * GIB)),
+        _alerts(keep_s),
+        _dead(),
+    )
+
+
+def _frames() -> Stream:
+    return Stream(
+        StreamConfig(
+            name=subjects.FRAMES,
+            description="Only the freshest frame of each session: overload lowers the rate, never adds latency",
+            subjects=["frames.*"],
+            storage=StorageType.MEMORY,
+            retention=RetentionPolicy.WORK_QUEUE,
+            max_msgs_per_subject=1,
+            discard=DiscardPolicy.OLD,
+            max_age=2.0,
+            max_bytes=GIB // 4,
+            duplicate_window=2.0,
+        ),
+        (
+            ConsumerConfig(
+                durable_name=subjects.VISION_CONSUMER,
+                ack_policy=AckPolicy.EXPLICIT,
+                ack_wait=ACK_WAIT_VISION_S,
+                max_deliver=3,
+                max_ack_pending=1000,
             ),
         ),
-        Stream(
-            StreamConfig(
-                name=subjects.RECORDED,
-                description="Frames of recordings: none is lost, a full stream makes the reader wait",
-                subjects=["recorded.*"],
-                storage=StorageType.FILE,
-                retention=RetentionPolicy.WORK_QUEUE,
-                discard=DiscardPolicy.NEW,
-                max_bytes=GIB // 2,
-            ),
+    )
+
+
+def _recorded() -> Stream:
+    return Stream(
+        StreamConfig(
+            name=subjects.RECORDED,
+            description="Frames of recordings: none is lost, a full stream makes the reader wait",
+            subjects=["recorded.*"],
+            storage=StorageType.FILE,
+            retention=RetentionPolicy.WORK_QUEUE,
+            discard=DiscardPolicy.NEW,
+            max_bytes=GIB // 2,
+        )
+    )
+
+
+def _audio() -> Stream:
+    return Stream(
+        StreamConfig(
+            name=subjects.AUDIO,
+            description="Sound in order, long enough for a successor to resume",
+            subjects=["audio.*"],
+            storage=StorageType.FILE,
+            retention=RetentionPolicy.LIMITS,
+            max_age=15 * 60.0,
+            max_bytes=2 * GIB,
+        )
+    )
+
+
+def _log(keep_s: float, max_bytes: int) -> Stream:
+    return Stream(
+        StreamConfig(
+            name=subjects.LOG,
+            description="Observations: the truth",
+            subjects=["log.>"],
+            storage=StorageType.FILE,
+            retention=RetentionPolicy.LIMITS,
+            max_age=keep_s,
+            max_bytes=max_bytes,
+            duplicate_window=120.0,
+            allow_direct=True,
         ),
-        Stream(
-            StreamConfig(
-                name=subjects.AUDIO,
-                description="Sound in order, long enough for a successor to resume",
-                subjects=["audio.*"],
-                storage=StorageType.FILE,
-                retention=RetentionPolicy.LIMITS,
-                max_age=15 * 60.0,
-                max_bytes=2 * GIB,
-            ),
+        tuple(
+            ConsumerConfig(
+                durable_name=subjects.fold_consumer(number),
+                filter_subject=subjects.log_partition(number),
+                ack_policy=AckPolicy.EXPLICIT,
+                ack_wait=ACK_WAIT_FOLD_S,
+                max_ack_pending=10_000,
+            )
+            for number in range(subjects.PARTITIONS)
         ),
-        Stream(
-            StreamConfig(
-                name=subjects.LOG,
-                description="Observations: the truth",
-                subjects=["log.>"],
-                storage=StorageType.FILE,
-                retention=RetentionPolicy.LIMITS,
-                max_age=keep_s,
-                max_bytes=int(settings.log_max_gib * GIB),
-                duplicate_window=120.0,
-                allow_direct=True,
-            ),
-            tuple(
-                ConsumerConfig(
-                    durable_name=subjects.fold_consumer(number),
-                    filter_subject=subjects.log_partition(number),
-                    ack_policy=AckPolicy.EXPLICIT,
-                    ack_wait=ACK_WAIT_FOLD_S,
-                    max_ack_pending=10_000,
-                )
-                for number in range(subjects.PARTITIONS)
-            ),
-        ),
-        Stream(
-            StreamConfig(
-                name=subjects.ALERTS,
-                description="Alerts, for delivery at least once",
-                subjects=["alerts.*"],
-                storage=StorageType.FILE,
-                max_age=keep_s,
-                max_bytes=GIB // 4,
-                duplicate_window=120.0,
-            ),
-        ),
-        Stream(
-            StreamConfig(
-                name=subjects.DEAD,
-                description="Messages that could not be decoded, with their bytes",
-                subjects=["dead.*"],
-                storage=StorageType.FILE,
-                max_age=7 * 86_400.0,
-                max_bytes=GIB // 4,
-            ),
-        ),
+    )
+
+
+def _alerts(keep_s: float) -> Stream:
+    return Stream(
+        StreamConfig(
+            name=subjects.ALERTS,
+            description="Alerts, for delivery at least once",
+            subjects=["alerts.*"],
+            storage=StorageType.FILE,
+            max_age=keep_s,
+            max_bytes=GIB // 4,
+            duplicate_window=120.0,
+        )
+    )
+
+
+def _dead() -> Stream:
+    return Stream(
+        StreamConfig(
+            name=subjects.DEAD,
+            description="Messages that could not be decoded, with their bytes",
+            subjects=["dead.*"],
+            storage=StorageType.FILE,
+            max_age=7 * 86_400.0,
+            max_bytes=GIB // 4,
+        )
     )
 
 

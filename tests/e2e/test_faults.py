@@ -10,8 +10,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from aggregator.replay import replay
 
+from aggregator.replay import replay
 from bench.live import peers
 from bench.policies import with_bench
 from bench.recording import COMING_AND_GOING, encode
