@@ -13,13 +13,14 @@ from deploy.laptop import Laptop, Options, describe_end, only_one
 from proto.errors import Unavailable
 
 FORCED_CODE = 130
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Body = Callable[[Laptop, asyncio.Event], Awaitable[int]]
 """What to do while everything runs. The event is set by Ctrl-C: return then. Its result is the exit code."""
 
 
 async def supervise(options: Options, on_line: OnLine, body: Body) -> int:
-    """Start everything, run `body`, drain everything. The first SIGINT or SIGTERM ends it in order, the second at once.
+    """Start everything, run `body`, drain everything. The first of SIGNALS ends it in order, the second at once.
 
     Raises:
         Conflict: another `candor up` has the data directory.
@@ -69,10 +70,10 @@ def _signals(laptop: Laptop, on_line: OnLine) -> Iterator[asyncio.Event]:
         stop.set()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         loop.add_signal_handler(number, on_signal, number)
     try:
         yield stop
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in SIGNALS:
             loop.remove_signal_handler(number)

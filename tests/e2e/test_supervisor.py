@@ -114,15 +114,27 @@ async def test_a_child_that_will_not_drain_is_killed(options, monkeypatch):
     assert not any(alive(pid) for pid in pids)
 
 
-async def test_sigterm_drains_and_the_body_is_told(options):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+async def test_a_signal_drains_and_the_body_is_told(options, number):
     async def body(_running: Laptop, stop: asyncio.Event) -> int:
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
         await stop.wait()
         return 0
 
     lines = Lines()
     assert await supervise(options(), lines, body) == 0
-    assert "SIGTERM: draining" in lines.of("candor")
+    assert f"{number.name}: draining" in lines.of("candor")
+
+
+async def test_a_signal_during_the_start_stops_what_was_started(options, tmp_path):
+    state_file = tmp_path / "data" / "state.json"
+    supervising = asyncio.create_task(supervise(options(STANDIN_SILENT="speech"), Lines(), never))
+    await eventually(state_file.exists, timeout_s=30)
+    pids = pids_of(json.loads(state_file.read_text()))
+    os.kill(os.getpid(), signal.SIGINT)
+    async with asyncio.timeout(30):
+        assert await supervising == 0
+    assert not any(alive(pid) for pid in pids.values())
 
 
 async def test_one_data_directory_serves_one_supervisor(options, tmp_path):

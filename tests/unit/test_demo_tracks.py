@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 
 import numpy as np
 import pytest
 from aiortc.mediastreams import MediaStreamError
 
-from deploy.demo import tracks, voice
+from deploy.demo import portrait, tracks, voice
 from deploy.demo.script import Act, Line, Script
 from deploy.demo.tracks import Camera, Clock, Microphone
 from deploy.demo.voice import RATE_HZ, Soundtrack
+from proto.errors import FeatureMissing
 
 SCRIPT = Script((Act(0.0, 3.0, "faces_camera", "is there"),), (Line(0.5, "hello good morning"),))
 
@@ -78,6 +80,15 @@ def test_the_voice_speaks_at_its_time_and_opens_the_mouth():
     assert loudest > 0.3
     assert sound.loudness(0.3) == 0.0
     assert sound.loudness(99.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("package", "make"), [("espeakng_loader", lambda: voice.speak(SCRIPT)), ("skimage", portrait.load)]
+)
+def test_without_its_extra_the_candidate_says_what_to_install(monkeypatch, package, make):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(FeatureMissing, match=r"uv sync --extra demo"):
+        make()
 
 
 def test_a_sentence_that_outlasts_the_script_is_cut_off():
