@@ -42,7 +42,8 @@ class Entry:
 class Bucket:
     """One key-value bucket. Every method raises BusUnavailable when NATS does not answer."""
 
-    def __init__(self, kv: KeyValue, name: str, follow: FollowNewest) -> None:
+    def __init__(self, js: JetStreamContext, kv: KeyValue, name: str, follow: FollowNewest) -> None:
+        self._js = js
         self._kv = kv
         self._name = name
         self._follow = follow
@@ -60,13 +61,22 @@ class Bucket:
     async def create(self, key: str, value: bytes) -> int:
         """Write only if the key has no value. Returns the revision; raises Conflict."""
         try:
-            return await self._kv.create(key, value)
-        except KeyWrongLastSequenceError as error:
-            raise Conflict(f"{self._name}/{key} exists") from error
-        except APIError as error:
-            raise _refused(self._name, key, error) from error
-        except _AWAY as error:
+            return await self.update(key, value, 0)
+        except Conflict:
+            # Not nats-py's own `create`: it fails on a key that expires while it looks.
+            return await self.update(key, value, await self._empty_revision(key))
+
+    async def _empty_revision(self, key: str) -> int:
+        """Revision of a key without a value: that of its deletion marker, or 0. Raises Conflict if it has a value."""
+        try:
+            newest = await self._js.get_last_msg(f"KV_{self._name}", f"$KV.{self._name}.{key}")
+        except NatsNotFound:
+            return 0
+        except (*_AWAY, APIError) as error:
             raise _away(self._name, key, error) from error
+        if _HEADER_OPERATION not in (newest.headers or {}):
+            raise Conflict(f"{self._name}/{key} exists")
+        return newest.seq or 0
 
     async def update(self, key: str, value: bytes, revision: int) -> int:
         """Write only if `revision` is still the newest. Returns the new revision; raises Conflict."""
@@ -189,7 +199,7 @@ class Objects:
 
 async def open_bucket(js: JetStreamContext, name: str, follow: FollowNewest) -> Bucket:
     try:
-        return Bucket(await js.key_value(name), name, follow)
+        return Bucket(js, await js.key_value(name), name, follow)
     except (*_AWAY, APIError) as error:
         raise _away(name, "", error) from error
 
