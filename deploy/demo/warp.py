@@ -10,13 +10,19 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from deploy.demo.portrait import AXIS_X, EYES, MOUTH, NECK_Y, NOSE, OUTLINE, ZOOM, Floats, Pixels
 
-NAPE_Y = 148.0
+Mask = NDArray[np.bool_]
+
+NAPE_Y = 140.0
 """Down to here the back of the head is hair, below it is neck."""
 SMALL_TURN_DEG = 8.0
 """Up to here the edge of the head moves so little that nothing has to be put in its place."""
+EDGE_RAD = 1.1
+"""From this angle on the still shows the head so aslant that its picture is only streaks."""
+SHADOW = 0.82
 NOSE_PX = 22.0
 """How far the middle of the face stands out of the cylinder that the head is taken for."""
 
@@ -53,24 +59,26 @@ class Head:
 
     def turned(self, look: Look) -> Pixels:
         """The whole cut-out with its head as in `look`."""
-        x, y = self._turn(look.yaw_deg)
+        x, y, unseen = self._turn(look.yaw_deg)
         y = y - look.nod_px * self._nods
         x, y = _eyes(x, y, look.blink, look.gaze)
         y = _mouth(x, y, look.mouth)
         map_x, map_y = ((places * ZOOM).astype(np.float32) for places in (x, y))
         result = self._person.copy()
-        result[: self._height, self._x0 : self._x1] = cv2.remap(self._person, map_x, map_y, cv2.INTER_LINEAR)
+        head = np.asarray(cv2.remap(self._person, map_x, map_y, cv2.INTER_LINEAR), np.uint8)
+        result[: self._height, self._x0 : self._x1] = _in_shadow(head, unseen) if unseen.any() else head
         return result
 
-    def _turn(self, yaw_deg: float) -> tuple[Floats, Floats]:
+    def _turn(self, yaw_deg: float) -> tuple[Floats, Floats, Mask]:
         """A cylinder turned about its axis, with a face standing out of it.
 
-        The side that comes into view was never photographed: it is given the hair beside it. On the other side the face
-        covers what was beside the head, and beyond it the still is as it was.
+        Returns where each colour comes from, x and y, and which of them are on the side that comes into view: that was
+        never photographed and is given the hair beside it. On the other side the face covers what was beside the head,
+        and beyond it the still is as it was.
         """
         x, y, radius = self._x, self._y, self._radius
         if not yaw_deg:
-            return x, y
+            return x, y, np.zeros(x.shape, bool)
         yaw = np.radians(yaw_deg) * _fade(y)
         across = np.clip((x - AXIS_X) / radius, -1, 1)
         height = NOSE_PX * np.exp(-(((y - NOSE[1]) / 34) ** 2))
@@ -88,7 +96,16 @@ class Head:
         hair_y = np.where(y < 70, y, 70 + (y - 70) * 0.45)
         hair_x = np.interp(hair_y, *self._edges[side]) + side * (6 + np.where(y < 90, 0.8, 0.5) * hidden)
         source = np.where(hair, hair_x, np.where(unseen, behind + 5 * side, source))
-        return np.where(still, x, source), np.where(hair, hair_y, y)
+        edge = ~still & (side * from_middle < -EDGE_RAD) & (abs(yaw_deg) > SMALL_TURN_DEG)
+        return np.where(still, x, source), np.where(hair, hair_y, y), unseen | edge
+
+
+def _in_shadow(head: Pixels, unseen: Mask) -> Pixels:
+    """The head with its unseen side out of focus and a little darker, as the side away from a lamp is."""
+    depth = cv2.GaussianBlur(unseen.astype(np.float32), (0, 0), 4.0)[..., None]
+    soft = cv2.GaussianBlur(head, (0, 0), 7.0).astype(np.float32)
+    soft[..., :3] *= SHADOW
+    return np.asarray(head * (1 - depth) + soft * depth, np.uint8)
 
 
 def _fade(y: Floats) -> Floats:
