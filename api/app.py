@@ -11,8 +11,9 @@ from fastapi.openapi.utils import get_openapi
 from api import answers, auth, problems
 from api.middleware import BodyLimit, Cors, Guard, Trace
 from api.parts import Parts
-from api.routers import evidence, feed, findings, health, pages, sessions, whip
+from api.routers import evidence, feed, findings, health, notice, pages, sessions, whip
 from api.settings import ApiSettings
+from api.whip import check_turn
 from runtime.bus import Bus
 
 TITLE = "Candor"
@@ -26,13 +27,14 @@ def create_app(settings: ApiSettings, bus: Bus) -> FastAPI:
     """The app over a connected bus. `app.state.parts` holds the list and the hub, which `service.serve` keeps running.
 
     Raises:
-        BadSettings: keys that do not parse, or none on a host that others can reach.
+        BadSettings: keys that do not parse, or none on a host that others can reach; half of TURN's credentials.
     """
     keys = auth.load_keys(settings)
     auth.check_exposure(settings, keys)
+    check_turn(settings)
     app = FastAPI(title=TITLE, version=version("candor"), description=ABOUT, docs_url=None, redoc_url=None)
     app.state.parts = Parts.of(settings, bus, keys)
-    for router in (sessions, findings, evidence, feed, whip, health, pages):
+    for router in (sessions, notice, findings, evidence, feed, whip, health, pages):
         app.include_router(router.router)
     pages.mount(app)
     problems.install(app)

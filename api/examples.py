@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from api import report
 from api.models import (
+    Analysed,
     CreatedSession,
     EvidenceItem,
     EvidenceList,
     Ledger,
+    Notice,
     Receipt,
     Segment,
     SessionList,
@@ -82,6 +84,16 @@ CREATED = CreatedSession(
     feed_url=f"https://candor.example/v1/sessions/{ID}/feed",
     ws_url=f"wss://candor.example/v1/sessions/{ID}/feed/ws",
     state_url=f"https://candor.example/v1/sessions/{ID}",
+)
+
+NOTICE = Notice(
+    session=ID,
+    status="created",
+    policy="standard",
+    description="Presence, attention, other people and forbidden objects. No emotion is inferred.",
+    analysis=Analysed(fps=5.0, audio=True, transcript=True, emotion=False, evidence=True),
+    rules=("a phone in view", "more than one face in view", "a lost connection (noted, never counted)"),
+    retention_days=30.0,
 )
 
 LIST = SessionList(sessions=(summarise(VIEW),), next_cursor=None)

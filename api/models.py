@@ -81,6 +81,31 @@ class CreatedSession(Answered, frozen=True, kw_only=True):
     state_url: str
 
 
+class Analysed(Answered, frozen=True, kw_only=True):
+    """What is analysed: `fps` pictures a second at most; `evidence` keeps a still and a clip for each alert."""
+
+    fps: float
+    audio: bool
+    transcript: bool
+    emotion: bool
+    evidence: bool
+
+
+class Notice(Answered, frozen=True, kw_only=True):
+    """What the candidate of a session is told before they agree. `rules`: what may be noted, in plain words.
+
+    `retention_days` is how long anything of the session is kept at most; erasing the session erases it sooner.
+    """
+
+    session: str
+    status: Status
+    policy: str
+    description: str
+    analysis: Analysed
+    rules: tuple[str, ...]
+    retention_days: float
+
+
 class SessionSummary(Answered, frozen=True, kw_only=True):
     """One row of the list: the fields of SessionView that stay small, under their names there."""
 

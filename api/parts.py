@@ -14,6 +14,7 @@ from api.erasure import Erasure
 from api.feed import Hub
 from api.findings import Findings
 from api.listing import Listing
+from api.notice import Notices
 from api.policies import Policies
 from api.sessions import Sessions
 from api.settings import ApiSettings
@@ -25,7 +26,7 @@ from runtime.bus import Bus
 _scheme = HTTPBearer(
     auto_error=False,
     scheme_name="bearer",
-    description="An API key with the role ingest, supervise or admin; for WHIP the session token. "
+    description="An API key with the role ingest, supervise or admin; for WHIP and the notice the session token. "
     "A server without configured keys takes any caller, and listens on loopback only.",
 )
 Documented = Annotated[HTTPAuthorizationCredentials | None, Security(_scheme)]
@@ -41,6 +42,7 @@ class Parts:
     listing: Listing
     hub: Hub
     findings: Findings
+    notices: Notices
     erasure: Erasure
     whip: Whip
 
@@ -58,6 +60,7 @@ class Parts:
             listing=listing,
             hub=Hub(settings, bus),
             findings=Findings(bus, sessions),
+            notices=Notices(bus.settings.log_retention_days, keys, sessions),
             erasure=Erasure(settings, bus, listing),
             whip=Whip(settings, bus, keys, sessions),
         )

@@ -12,7 +12,7 @@ from api.problems import HttpRefused
 from api.sessions import Sessions
 from api.settings import ApiSettings, listed
 from proto import policy, subjects
-from proto.errors import NotFound
+from proto.errors import BadSettings, NotFound
 from proto.observations import SessionCreated
 from proto.signalling import Answer, Declined, Delete, Done, Offer, OfferReply, Patch, PeerReply
 from runtime.bus import Bus, NoResponders
@@ -122,6 +122,19 @@ class Whip:
             return await request
         except NoResponders as error:
             raise nobody from error
+
+
+def check_turn(settings: ApiSettings) -> None:
+    """Refuse half of TURN's credentials: browsers do not take an ICE server whose user name or password is empty.
+
+    Raises:
+        BadSettings: one is set without the other.
+    """
+    if bool(settings.turn_username) != bool(settings.turn_password.get_secret_value()):
+        raise BadSettings(
+            "belong together: set both or neither",
+            field="CANDOR_API_TURN_USERNAME and CANDOR_API_TURN_PASSWORD ([api] turn_username, turn_password)",
+        )
 
 
 def _accepted(reply: T | Declined) -> T:

@@ -85,7 +85,7 @@ async def test_nothing_is_asked_of_the_camera_before_consent(bus, launch, settin
         page = await browser.page()
         await page.add_init_script(SPY)
         await page.goto((await create(url))["candidate_url"])
-        for promise in ("A human decides", "emotions: this is off unless", "kept until", "never counts against you"):
+        for promise in ("A human decides", "Emotions: off.", "for at most 30 days", "never counts against you"):
             await expect(page.get_by_text(promise, exact=False).first).to_be_visible()
         await expect(page.get_by_role("button", name="Continue")).to_be_disabled()
         assert await page.evaluate("window.asked") == 0
@@ -228,9 +228,11 @@ async def test_a_link_that_does_not_fit_is_said(bus, launch, settings, change, t
     browser = await launch(*FAKE_MEDIA)
     async with running_api(bus, settings) as url:
         page = await browser.page()
+        await page.add_init_script(SPY)
         await page.goto(change((await create(url))["candidate_url"]))
-        await join(page)
         await expect(page.locator("#over-title")).to_have_text(title)
+        await expect(page.get_by_role("checkbox")).to_be_hidden()
+        assert await page.evaluate("window.asked") == 0
 
 
 async def test_an_incomplete_link_is_said_before_anything_is_asked(bus, launch, settings):

@@ -1,10 +1,15 @@
-/** The candidate's page: consent, then devices, then the interview. The camera is not asked for before consent. */
+/**
+ * The candidate's page: consent, then devices, then the interview. The camera is not asked for before consent, and
+ * consent not before the page knows what it would be to.
+ */
 
 import { byId, h, setText } from "../dom.js";
 import { clock } from "../format.js";
+import { isOver } from "../words.js";
 import * as devices from "./devices.js";
-import { BAD_LINK, INSECURE, UNSUPPORTED, deviceMessage } from "./messages.js";
+import { BAD_LINK, INSECURE, OVER, UNSUPPORTED, deviceMessage } from "./messages.js";
 import { startMeter } from "./meter.js";
+import { consentText, load } from "./notice.js";
 import { Publisher } from "./publisher.js";
 
 const STEPS = ["consent", "devices", "live", "over"];
@@ -41,6 +46,36 @@ function allIsWell() {
   byId("trouble").hidden = true;
   byId("trouble").replaceChildren();
   delete byId("trouble").dataset.title;
+}
+
+/** Say what applies to this session, then ask for consent; without knowing it, ask for nothing. */
+async function inform() {
+  allIsWell();
+  byId("loading").hidden = false;
+  const { notice, fault } = await load(link.session, link.token);
+  byId("loading").hidden = true;
+  if (notice && !isOver(notice.status)) return explain(notice);
+  if (notice || fault.final) return finish(notice ? OVER : fault);
+  tell(fault, inform);
+}
+
+function explain(notice) {
+  const text = consentText(notice);
+  const fill = (id, sentences) => byId(id).replaceChildren(...sentences.map((sentence) => h("li", {}, ...led(sentence))));
+  fill("analysed", text.analysed);
+  fill("not-analysed", text.not);
+  fill("noted", text.noted);
+  fill("kept", text.kept);
+  setText(byId("policy"), notice.policy);
+  byId("policy").title = notice.description;
+  byId("facts").hidden = false;
+  byId("consent-form").hidden = false;
+}
+
+/** A sentence with its "Emotions: off." in bold. */
+function led(sentence) {
+  const [, lead, rest] = /^([^:.]*: (?:on|off)\.)?(.*)$/s.exec(sentence);
+  return [lead && h("strong", {}, lead), rest];
 }
 
 async function openDevices(chosen = {}) {
@@ -177,6 +212,6 @@ const obstacle =
         ? UNSUPPORTED
         : null;
 if (obstacle) {
-  byId("consent-form").hidden = true;
+  byId("loading").hidden = true;
   tell(obstacle);
-}
+} else inform();

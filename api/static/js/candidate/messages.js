@@ -46,7 +46,7 @@ export const BAD_LINK = {
   text: "Open the link exactly as you received it, or ask whoever invited you for it again.",
 };
 
-const OVER = {
+export const OVER = {
   title: "This interview is over",
   text: "Nothing is sent any more. You can close this page. If this is a surprise, ask whoever invited you.",
   final: true,
@@ -81,6 +81,15 @@ export function refusalMessage(status, detail = "") {
   if (known) return known;
   if (status >= 500) return { title: "The server has a problem", text: "This page tries again by itself." };
   return { title: "The server did not accept the video", text: detail || `It answered ${status}.`, final: true };
+}
+
+/** Message for a notice that could not be had; nothing tries again by itself before the candidate agreed. */
+export function noticeMessage(status) {
+  const known = REFUSED[status];
+  if (known?.final) return known;
+  if (status === 0)
+    return { title: known.title, text: "Check your internet connection, then try again. Your camera stays off." };
+  return { title: "The server has a problem", text: "Wait a moment, then try again. Your camera stays off." };
 }
 
 export const ICE_FAILED = {
