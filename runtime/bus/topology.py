@@ -46,7 +46,7 @@ def streams(settings: RuntimeSettings) -> tuple[Stream, ...]:
         _audio(),
         _log(keep_s, int(settings.log_max_gib * GIB)),
         _alerts(keep_s),
-        _dead(),
+        _dead(keep_s),
     )
 
 
@@ -144,14 +144,15 @@ def _alerts(keep_s: float) -> Stream:
     )
 
 
-def _dead() -> Stream:
+def _dead(keep_s: float) -> Stream:
     return Stream(
         StreamConfig(
             name=subjects.DEAD,
             description="Messages that could not be decoded, with their bytes",
             subjects=["dead.*"],
             storage=StorageType.FILE,
-            max_age=7 * 86_400.0,
+            # They may hold what a candidate said: no longer than anything else of the session.
+            max_age=min(7 * 86_400.0, keep_s),
             max_bytes=GIB // 4,
         )
     )
