@@ -103,7 +103,7 @@ def curl(path: str, verb: str, operation: Mapping[str, Any], document: Mapping[s
         words.append("--data-binary @body" if example is None else f"-d '{json.dumps(example)}'")
     for name in ("session", "resource", "name"):
         path = path.replace("{" + name + "}", f"${name.upper()}")
-    return " ".join([*words, f'"http://127.0.0.1:8080{path}"'])
+    return " ".join([*words, f'"http://127.0.0.1:8000{path}"'])
 
 
 def _example(schema: Mapping[str, Any], document: Mapping[str, Any]) -> object | None:

@@ -16,7 +16,7 @@ class ApiSettings(ServiceSettings, section="api"):
     """One api process: the HTTP face of Candor."""
 
     host: str = Field("127.0.0.1", description="Address to listen on; any but loopback needs API keys.")
-    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one and logs it.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one and logs it.")
     public_url: str = Field(
         "",
         pattern=r"^(https?://[^\s?#]+)?$",
