@@ -115,5 +115,5 @@ def table(reader: Reader) -> Table:
 def _now(row: Row, tentative: str) -> Text:
     happening = [episode.kind for episode in row.active]
     if row.could_not_tell.active:
-        happening.append(f"could not tell: {', '.join(row.could_not_tell.reasons)}")
+        happening.append(f"could not tell: {', '.join(row.could_not_tell.reasons).replace('_', ' ')}")
     return Text.assemble(", ".join(happening), "  " if happening and tentative else "", (tentative, "italic dim"))

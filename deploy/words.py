@@ -120,7 +120,8 @@ class Reader:
             lines.append(Line(row.session, "state", f"the session is {row.status}", t_s=row.clock_s))
         unclear = row.could_not_tell
         if unclear.active != (before is not None and before.could_not_tell.active):
-            words = f"could not tell ({', '.join(unclear.reasons)})" if unclear.active else "can tell again"
+            reasons = ", ".join(unclear.reasons).replace("_", " ")
+            words = f"could not tell ({reasons})" if unclear.active else "can tell again"
             lines.append(Line(row.session, "state", words, t_s=row.clock_s))
         if row.review_recommended and not (before is not None and before.review_recommended):
             lines.append(Line(row.session, "state", "a human should look at this session", row.level, row.clock_s))

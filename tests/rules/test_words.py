@@ -1,0 +1,31 @@
+"""The dashboard has plain words for every reason the fold can give for "could not tell", and for every rule."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+from aggregator.risk import look, quality, sight
+from tests.conftest import REPOSITORY
+
+
+def keys(table: str) -> set[str]:
+    words = (REPOSITORY / "api" / "static" / "js" / "words.js").read_text("utf-8")
+    body = re.search(rf"const {table} = {{(.*?)^}};", words, re.DOTALL | re.MULTILINE)
+    assert body
+    return set(re.findall(r"^  (\w+):", body[1], re.MULTILINE))
+
+
+def test_reasons():
+    named = {
+        value
+        for module in (look, quality, sight)
+        for name, value in vars(module).items()
+        if name.isupper() and isinstance(value, str) and value.islower()
+    }
+    assert named | set(look.UNFIT_PICTURE) | {"occluded"} <= keys("REASONS")
+
+
+def test_rules():
+    for path in (REPOSITORY / "deploy" / "policies").glob("*.toml"):
+        assert set(tomllib.loads(path.read_text("utf-8"))["rules"]) <= keys("RULES"), path.name
