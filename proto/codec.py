@@ -45,7 +45,8 @@ def decode(data: bytes, kind: type[T] | UnionType) -> T | Any:
         decoder = _decoders[kind] = msgspec.msgpack.Decoder(kind)
     try:
         return decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        # What no field takes is skipped level by level, so a few kilobytes can nest deeper than the stack.
         raise BadMessage(str(error), data) from error
 
 

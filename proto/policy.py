@@ -7,6 +7,7 @@ here is only its shape.
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import Annotated
 
 import msgspec
@@ -80,11 +81,23 @@ def parse(text: str) -> Policy:
         raise BadPolicy(f"is larger than {MAX_POLICY_BYTES} bytes", field="policy")
     try:
         policy = msgspec.toml.decode(text, type=Policy)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise BadPolicy(str(error), field="policy") from error
+    if (endless := _not_finite(msgspec.to_builtins(policy))) is not None:
+        raise BadPolicy("must be a finite number", field=endless)
     if not policy.medium_at <= policy.high_at <= policy.critical_at:
         raise BadPolicy("medium_at, high_at and critical_at must not decrease", field="policy")
     return policy
+
+
+def _not_finite(value: object, path: str = "policy") -> str | None:
+    """Where an infinite number or none at all stands: TOML can write both, JSON and a sum of points can hold neither."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return path
+    if isinstance(value, dict):
+        found = (_not_finite(item, f"{path}.{key}") for key, item in value.items())
+        return next((where for where in found if where is not None), None)
+    return None
 
 
 def digest(text: str) -> str:

@@ -49,7 +49,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise BadSettings(f"cannot be read: {error.strerror}", field=f"{CONFIG_ENV}={path}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadSettings(f"is not TOML: {error}", field=str(path)) from error
 
 

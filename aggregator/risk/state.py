@@ -179,7 +179,7 @@ def unpack(data: bytes) -> State:
     """
     try:
         state = _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadMessage(f"state: {error}", data) from error
     if state.version != FOLD_VERSION:
         raise BadMessage(f"state of fold version {state.version}, this is {FOLD_VERSION}", data)

@@ -71,6 +71,14 @@ def test_garbage_is_a_bad_message_that_keeps_its_bytes(data):
     assert caught.value.data == data
 
 
+@pytest.mark.parametrize("level", [b"\x91", b"\x81\xa1x"], ids=["arrays", "maps"])
+def test_nesting_deeper_than_the_stack_is_a_bad_message(level):
+    # In a field nobody knows, so that it is skipped, not refused for its type.
+    data = b"\x82\xa4kind\xaaframe.seen\xa7unknown" + level * 200_000 + b"\xc0"
+    with pytest.raises(BadMessage):
+        codec.decode(data, AnyObservation)
+
+
 def test_a_wrong_type_names_the_field():
     data = msgpack.packb({"kind": "session.ended", "session": "s", "source": "x", "seq": "one", "t_s": 1.0})
     with pytest.raises(BadMessage, match=r"\$\.seq"):

@@ -6,6 +6,7 @@ import pytest
 
 from aggregator.risk.conditions import RULES
 from proto import policy
+from proto.errors import BadPolicy
 from proto.policy import Policy
 from tests.support.observed import POLICIES, Folded, calm, frame, span
 
@@ -70,3 +71,23 @@ def test_a_shorter_lapse_counts_only_where_the_policy_says_so():
     lapse = [*calm(0.0, 2.0), *(frame(t) for t in span(2.0, 5.0)), *calm(5.0, 9.0)]
     counted = {name: Folded(lapse, (POLICIES / f"{name}.toml").read_text("utf-8")).rules for name in NAMES}
     assert counted == {"standard": ["NO_FACE"], "full": ["NO_FACE"], "eu-recruitment": []}
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("half_life_s = inf", "policy.half_life_s"),
+        ("medium_at = inf\nhigh_at = inf\ncritical_at = inf", "policy.medium_at"),
+        ('[rules.NO_FACE]\nseverity = "high"\nweight = 5\nenter = nan', "policy.rules.NO_FACE.enter"),
+        ('[rules.NO_FACE]\nseverity = "high"\nweight = 5\nhold_s = inf', "policy.rules.NO_FACE.hold_s"),
+    ],
+)
+def test_a_number_that_is_none_is_refused_and_named(text, field):
+    with pytest.raises(BadPolicy, match="finite") as refused:
+        policy.parse(f'name = "p"\n{text}\n')
+    assert refused.value.field == field
+
+
+def test_nesting_deeper_than_the_stack_is_a_bad_policy():
+    with pytest.raises(BadPolicy):
+        policy.parse(f'name = "p"\ndescription = {"[" * 30_000}{"]" * 30_000}\n')

@@ -36,6 +36,7 @@ def test_a_bad_value_names_variable_and_limit(monkeypatch):
         ("[example]\nlimt = 5\n", "limt: is not a setting"),
         ("[example\n", "is not TOML"),
         ("example = 3\n", "must be a table"),
+        (f"example = {'[' * 30_000}{']' * 30_000}\n", "is not TOML"),
         ('[example]\nlimit = "many"\n', "CANDOR_EXAMPLE_LIMIT"),
     ],
 )
