@@ -91,7 +91,7 @@ def parse(text: str) -> Policy:
 
 
 def _not_finite(value: object, path: str = "policy") -> str | None:
-    """Where an infinite number or none at all stands: TOML can write both, JSON and a sum of points can hold neither."""
+    """Where a number stands that is infinite or none: TOML can write both, JSON and a sum of points hold neither."""
     if isinstance(value, float) and not math.isfinite(value):
         return path
     if isinstance(value, dict):
