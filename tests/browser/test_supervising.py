@@ -20,7 +20,7 @@ from proto.views import SessionView
 from runtime.bus import Bus
 from runtime.health import listen
 from tests.support.api import a_policy_dir, running_api
-from tests.support.board import a_line, a_view, change, store
+from tests.support.views import a_line, a_view, change, store
 
 ADMIN, WATCHER = "admin-key-0123456789", "watcher-key-0123456789"
 

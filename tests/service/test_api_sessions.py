@@ -82,7 +82,7 @@ async def test_another_replica_and_a_restarted_one_see_it(http: httpx.AsyncClien
 
 async def test_the_snapshot_is_the_state(http: httpx.AsyncClient, bus: Bus) -> None:
     session = (await create(http))["id"]
-    view = a_view(session, 40, score=55.5, ledger=(a_line(12), a_line(30)), timeline=(an_episode(1.0, 2.0),))
+    view = a_view(session, 40, score=55.5, ledger=(a_line(12), a_line(30)), timeline=(an_episode("NO_FACE", 1.0, 2.0),))
     await store(bus, view)
     state = (await http.get(f"/v1/sessions/{session}")).json()
     assert (state["seq"], state["score"], len(state["ledger"])) == (40, 55.5, 2)

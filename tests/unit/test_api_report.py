@@ -85,7 +85,9 @@ def test_a_missing_feature_comes_with_its_command() -> None:
 
 
 def test_an_open_stretch_lasts_until_now() -> None:
-    found = built(timeline=(an_episode(10.0, 12.5, detail="left the picture"), an_episode(200.0, None)))
+    found = built(
+        timeline=(an_episode("NO_FACE", 10.0, 12.5, detail="left the picture"), an_episode("NO_FACE", 200.0, None))
+    )
     assert [stretch.duration_s for stretch in found.timeline] == [2.5, 40.0]
     assert found.timeline[0].text == "0:10 to 0:12 (2.5 s): no face: left the picture"
     assert found.timeline[1].text == "3:20 and still so (40.0 s): no face"

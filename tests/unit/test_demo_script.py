@@ -12,7 +12,7 @@ from deploy.demo.script import SHOW, Act, Line, Script
 from proto.errors import BadInput
 from proto.views import Episode
 from tests.conftest import TEST_DATA, missing
-from tests.support.board import a_line
+from tests.support.views import a_line
 
 SCRIPT = Script(
     acts=(

@@ -13,7 +13,7 @@ from deploy.client import Event
 from deploy.watch import json_line, styled, table
 from deploy.words import Line, Reader
 from proto.views import Changed, Committed, Deleted, Feature, LedgerLine, Tentative
-from tests.support.board import a_view
+from tests.support.views import a_view
 
 NO_FACE = LedgerLine(
     seq=7,
