@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.support.api import running_api
-from tests.support.board import a_view, an_eventful_view, change, store
+from tests.support.api import create, running_api
 from tests.support.chromium import FAKE_MEDIA
+from tests.support.views import a_view, an_eventful_view, change, store
 
 PHONE = {"width": 360, "height": 740}
 LAPTOP = {"width": 1366, "height": 800}
@@ -87,13 +88,19 @@ async def test_the_candidates_page_can_be_read(bus, launch, scheme, size):
     browser = await launch(*FAKE_MEDIA)
     async with running_api(bus) as url:
         page = await browser.page(viewport=size, color_scheme=scheme, reduced_motion="reduce")
-        await page.goto(f"{url}/candidate?session=s1#token=t")
+        async with httpx.AsyncClient(base_url=url) as http:
+            session = await create(http)
+        await page.goto(session["candidate_url"])
+        await expect(page.get_by_role("checkbox")).to_be_visible()
         await readable(page)
         await page.get_by_role("checkbox").check()
         await page.get_by_role("button", name="Continue").click()
         await expect(page.get_by_role("button", name="Join the interview")).to_be_visible()
         await readable(page)
         await page.get_by_role("button", name="Join the interview").click()
+        await expect(page.locator("#trouble")).to_contain_text("No room at the moment")
+        await readable(page)
+        await page.get_by_role("button", name="Leave").click()
         await expect(page.locator("#over")).to_be_visible()
         await readable(page)
 

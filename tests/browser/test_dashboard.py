@@ -17,7 +17,9 @@ from proto.observations import EvidenceStored, SessionCreated, Word, WordsCommit
 from proto.views import Committed, CouldNotTell, Feature, SessionView, Tentative
 from runtime.bus import Bus
 from tests.support.api import running_api
-from tests.support.board import (
+from tests.support.chromium import Watched
+from tests.support.clips import encode_jpeg, picture, scaled
+from tests.support.views import (
     a_line,
     a_view,
     an_alert,
@@ -26,8 +28,6 @@ from tests.support.board import (
     change,
     store,
 )
-from tests.support.chromium import Watched
-from tests.support.clips import encode_jpeg, picture, scaled
 from tests.support.wait import eventually
 
 STILL = "a1.jpg"
@@ -109,6 +109,43 @@ async def test_the_list_is_sorted_by_risk_and_says_so_in_words(bus, browser):
         assert await labels(page) == ["Interview calm"]
         await page.get_by_label("Find by label or id").fill("nobody")
         await expect(page.locator("#list-empty")).to_have_text("No session matches.")
+
+
+async def test_a_filter_without_sessions_says_which_there_are_none_of(bus, browser):
+    once = CouldNotTell(active=False, reasons=(), total_s=4.0)
+    await store(bus, a_view("past", status="ended", peak_score=40.0, could_not_tell=once))
+    async with running_api(bus) as url:
+        page = await browser.page()
+        await page.goto(f"{url}/#/sessions/past")
+        await expect(page.locator("#list-empty")).to_have_text("No session is open.")
+        await page.get_by_role("button", name="To review").click()
+        await expect(page.locator("#list-empty")).to_have_text("No session asks for a review.")
+        # Of a session that is over, nothing is said to go on.
+        await expect(page.locator(".hero")).to_contain_text("Highest: 40")
+        await expect(page.locator(".unsure")).to_contain_text("Could not tell for 4 s")
+        await expect(page.locator(".unsure")).not_to_contain_text("so far")
+
+
+async def test_what_is_for_the_record_asks_nobody_to_look(bus, browser):
+    lost = a_line(11, 300.0, "SOURCE_LOST", 0.0, "info", "Connection lost.")
+    seen = a_line(9, 200.0, "NO_FACE")
+    await store(bus, a_view("s1", ledger=(seen, lost), alerts=(an_alert("s1", seen), an_alert("s1", lost))))
+    async with running_api(bus) as url:
+        page = await browser.page()
+        await page.goto(f"{url}/#/sessions/s1")
+        await expect(page.locator("#ledger tbody tr")).to_have_count(2)
+        await expect(page.locator(".alerts li")).to_have_count(1)
+        await expect(page.locator(".alerts li")).to_contain_text("No face in view")
+
+
+async def test_while_nothing_can_be_judged_nothing_else_is_claimed(bus, browser):
+    blind = CouldNotTell(active=True, reasons=("dark", "face_hidden"), total_s=4.0)
+    await store(bus, a_view("s1", could_not_tell=blind))
+    async with running_api(bus) as url:
+        page = await browser.page()
+        await page.goto(f"{url}/#/sessions/s1")
+        await expect(page.locator(".hero")).to_contain_text("Nothing can be judged at the moment.")
+        await expect(page.locator(".unsure")).to_contain_text("too dark and the face cannot be seen")
 
 
 async def test_changes_appear_and_reorder_the_list_while_it_is_open(bus, browser):

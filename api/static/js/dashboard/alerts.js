@@ -40,7 +40,8 @@ export function alertsCard(session, signal) {
     );
   };
   const update = ({ alerts, evidence: names }) => {
-    latest = alerts;
+    // What is for the record alone, such as a lost connection, is on the timeline and asks nobody to look.
+    latest = alerts.filter((alert) => alert.severity !== "info");
     draw();
     evidence.refresh(names ?? []).then((changed) => changed && draw());
   };

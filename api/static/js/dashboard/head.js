@@ -66,7 +66,7 @@ export function heroCard() {
     setText(levelBadge, level(view.level));
     setText(review, reviewWords(view));
     setText(now, describe(view));
-    setText(peak, view.peak_score > view.score + 0.5 ? `Highest so far: ${score(view.peak_score)}` : "");
+    setText(peak, peakWords(view));
   };
   return { element, update };
 }
@@ -76,7 +76,13 @@ function describe(view) {
   if (isOver(view.status)) return statusDetail(view.status);
   if (view.status === "stalled") return statusDetail("stalled");
   const going = view.active.filter((episode) => episode.kind !== "COULD_NOT_TELL");
-  return going.length === 0 ? "Nothing to note at the moment." : `At the moment: ${going.map(named).join(" ")}`;
+  if (going.length > 0) return `At the moment: ${going.map(named).join(" ")}`;
+  return view.could_not_tell.active ? "Nothing can be judged at the moment." : "Nothing to note at the moment.";
+}
+
+function peakWords({ status: name, score: now, peak_score: peak }) {
+  if (peak <= now + 0.5) return "";
+  return `${isOver(name) ? "Highest" : "Highest so far"}: ${score(peak)}`;
 }
 
 function reviewWords({ review_recommended: asked, review_s: since_s }) {
@@ -93,14 +99,14 @@ export function unsureCard() {
   const title = h("h3", {});
   const text = h("p", {});
   const element = h("section", { class: "card unsure", hidden: true, "aria-label": "Could not tell" }, title, text);
-  const update = ({ could_not_tell: unsure }) => {
+  const update = ({ could_not_tell: unsure, status: name }) => {
     element.hidden = !unsure.active && unsure.total_s < 0.5;
     const why = reasons(unsure.reasons);
     setText(
       title,
       unsure.active
         ? `Could not tell: ${why || "the picture or sound cannot be judged"}`
-        : `Could not tell for ${span(unsure.total_s)} so far`,
+        : `Could not tell for ${span(unsure.total_s)}${isOver(name) ? "" : " so far"}`,
     );
     const total = unsure.active && unsure.total_s >= 0.5 ? ` This was so for ${span(unsure.total_s)} altogether.` : "";
     setText(

@@ -7,6 +7,12 @@ import { isOver, level, rule, status } from "../words.js";
 const PAGE = 50;
 const MAX_ROWS = 400;
 const REDRAW_MS = 400;
+const NONE = {
+  open: "No session is open.",
+  review: "No session asks for a review.",
+  over: "No session is over yet.",
+  all: "No sessions.",
+};
 
 export class SessionList {
   #store;
@@ -79,9 +85,12 @@ export class SessionList {
   #explainEmpty(found) {
     const box = byId("list-empty");
     box.hidden = found > 0;
-    const none =
-      this.#store.size === 0 ? "No sessions yet. Create one, and send its link to a candidate." : "No session matches.";
-    setText(box, this.#note || none);
+    setText(box, this.#note || this.#none());
+  }
+
+  #none() {
+    if (this.#store.size === 0) return "No sessions yet. Create one, and send its link to a candidate.";
+    return this.#text.trim() ? "No session matches." : NONE[this.#filter];
   }
 
   #again() {
