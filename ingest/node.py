@@ -181,7 +181,7 @@ class Node:
             log.warning("ingest.offer_unreadable", session=offer.session, error=type(error).__name__)
             answer = Declined(status=400, detail="the offer cannot be answered")
         if isinstance(answer, Declined):
-            await peer.discard()
+            await _discard(peer)
             return None, answer
         if offer.analysis.evidence:
             self._evidence.watch(peer.session, peer.id, peer.ring)
@@ -243,6 +243,13 @@ class Node:
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def _discard(peer: Peer) -> None:
+    try:
+        await peer.discard()
+    except Exception as error:  # noqa: BLE001  # the same boundary: who offered nonsense is told so all the same
+        log.warning("ingest.discard_failed", session=peer.session, error=type(error).__name__)
 
 
 async def _respond(delivery: Delivery, reply: OfferReply | PeerReply) -> bool:

@@ -157,6 +157,8 @@ def _check_bundle(common: list[str], sections: list[list[str]]) -> Declined | No
     if any(not mid for mid in mids) or len(set(mids)) != len(mids):
         return _malformed("every m= section needs an a=mid of its own")
     bundles = [line.split()[1:] for line in common if line.startswith("a=group:BUNDLE")]
+    if any(set(bundle) - set(mids) for bundle in bundles):
+        return _malformed("a=group:BUNDLE names a section that is not there")
     if len(sections) > 1 and (len(bundles) != 1 or set(bundles[0]) != set(mids)):
         return _refused("audio and video must share one transport (a=group:BUNDLE)")
     return None

@@ -93,6 +93,7 @@ def test_one_track_needs_no_bundle() -> None:
         swapped("a=setup:actpass", "a=setup:holdconn"),
         without("a=mid"),
         swapped("a=mid:1", "a=mid:0"),
+        [*HEAD, *VIDEO],
     ],
 )
 def test_malformed(lines: list[str]) -> None:
