@@ -33,6 +33,8 @@ from runtime.log import get_logger
 
 SOURCE = "aggregator"
 SCAN_S = 120.0
+LATE_S = 1.0
+"""A look that comes later than planned by more than this: the process was stopped, or starved."""
 FROM_SOURCE = (FrameSeen, FrameSkipped, SourceStats, SourceUp)
 OWN = (SessionExpired, SourceStalled)
 
@@ -128,9 +130,14 @@ class Silence:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look at every watched session each `sweep_s`, until `stop`."""
+        looked_s = time.time()
         while not stop.is_set():
+            before_s, looked_s = looked_s, time.time()
             try:
-                await self.sweep(time.time())
+                if not self._bus.connected or looked_s - before_s > self._settings.sweep_s + LATE_S:
+                    self.forgive(looked_s, looked_s - before_s)
+                else:
+                    await self.sweep(looked_s)
             except Unavailable as error:
                 log.warning("aggregator.sweep_interrupted", reason=str(error))
             try:
@@ -138,6 +145,16 @@ class Silence:
                     await stop.wait()
             except TimeoutError:
                 continue
+
+    def forgive(self, now_s: float, deaf_s: float) -> None:
+        """This process stood still, or was without NATS, for the last `deaf_s`: it could not have heard anybody.
+
+        What was said meanwhile is still to be folded; a source that stays silent is reported `stall_s` from now.
+        """
+        for sessions in self._watched.values():
+            for watched in sessions.values():
+                watched.source_unix_s = now_s
+                watched.last_unix_s = min(now_s, watched.last_unix_s + deaf_s)
 
     async def sweep(self, now_s: float) -> None:
         """Append what silence means at `now_s`.

@@ -80,8 +80,8 @@ def _summary(view: SessionView) -> str:
     unmeasured = sum(watch.state == "not_measured" for watch in view.rules)
     blind = f" {_count(unmeasured, 'rule')} could not be measured at all." if unmeasured else ""
     return (
-        f"The session {state} after {clock(view.clock_s)}: {found}, which stands at {view.score:.0f} of 100 "
-        f"({view.level}; at most {max(view.peak_score, view.score):.0f}){uncertain}.{blind}"
+        f"The session {state} after {clock(view.clock_s)}: {found}, which stands at {int(view.score)} of 100 "
+        f"({view.level}; at most {int(max(view.peak_score, view.score))}){uncertain}.{blind}"
     )
 
 

@@ -104,7 +104,7 @@ def table(reader: Reader) -> Table:
             Text(row.label or row.session),
             row.status,
             f"{row.clock_s:.0f} s",
-            Text(f"{row.score:.0f} {row.level}", style=STYLES[row.level]),
+            Text(f"{int(row.score)} {row.level}", style=STYLES[row.level]),
             _now(row, reader.tentative.get(row.session, "")),
         )
     if len(rows) > ROWS_SHOWN:

@@ -168,6 +168,8 @@ class Draft:
         self.peak_score = max(self.peak_score, round(points, 6))
         if self.review_s is None and points >= self.policy.review_at:
             self.review_s = t_s
+        if rule.severity == "info":
+            return  # for the record: nobody is asked to look
         alert = Alert(
             id=f"{self.state.head.session}.{name}.{self.seq}",
             session=self.state.head.session,

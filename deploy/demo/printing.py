@@ -100,7 +100,7 @@ def print_report(console: Console, report: Report, ledger: Sequence[LedgerLine])
     console.rule(Text("Final report", style="bold"), align="left")
     console.print(report.summary)
     console.print(
-        f"Risk {report.score:.0f} of 100 ({report.level}); at most {report.peak_score:.0f} during the session."
+        f"Risk {int(report.score)} of 100 ({report.level}); at most {int(report.peak_score)} during the session."
     )
     console.print(report.recommendation)
     console.print(report.could_not_tell.text)

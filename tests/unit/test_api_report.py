@@ -99,7 +99,7 @@ def test_the_summary_of_nothing_and_of_something() -> None:
         "The session is going on after 4:00: nothing raised the score, which stands at 0 of 100 (low; at most 0)."
     )
     something = built(status="ended", ledger=(a_line(1),), ledger_dropped=4, score=9.6, peak_score=42.0).summary
-    assert something.startswith("The session is over after 4:00: 5 findings raised the score, which stands at 10 of")
+    assert something.startswith("The session is over after 4:00: 5 findings raised the score, which stands at 9 of")
     assert "at most 42" in something
 
 

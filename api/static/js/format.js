@@ -30,11 +30,11 @@ export function trim(value, digits = 1) {
   return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
 }
 
-/** A score 0-100 as a whole number; one that is not zero never reads as zero. */
+/** A score 0-100 as a whole number, cut off: 49.6 has not reached a limit of 50. What is not zero never reads as zero. */
 export function score(value) {
   if (missing(value)) return "–";
   if (value > 0 && value < 1) return "<1";
-  return String(Math.round(value));
+  return String(Math.floor(value));
 }
 
 /** Points with their sign: `+15`, `+0`. */

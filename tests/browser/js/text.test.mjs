@@ -26,6 +26,7 @@ test("what was not measured is said, and never shown as zero", () => {
   assert.equal(score(null), "–");
   assert.equal(score(0.2), "<1");
   assert.equal(score(0), "0");
+  assert.equal(score(49.6), "49");
 });
 
 test("figures are short", () => {
