@@ -103,9 +103,15 @@ def live(session: str) -> str:
 LIVE_ALL = "live.*"
 
 
-def dead(room: str) -> str:
-    """Where a room puts messages it cannot decode."""
-    return f"dead.{room}"
+def dead(room: str, session: str = "*") -> str:
+    """Where a room puts what it cannot decode; of every session where none is given. A session's are erased by this."""
+    return f"dead.{room}.{session}"
+
+
+def dead_of(room: str, subject: str) -> str:
+    """Where a room puts a message that came on `subject`; `_` stands for a session that has no proper name."""
+    tokens = subject.split(".")[2 if subject.startswith("log.") else 1 :]
+    return dead(room, tokens[0] if tokens and _SESSION.fullmatch(tokens[0]) else "_")
 
 
 def ingest_peer(node: str, peer: str, verb: str) -> str:

@@ -174,12 +174,13 @@ class Bus:
         log.warning(
             "bus.dead_letter", for_room=room, subject=delivery.subject, seq=delivery.seq, error=type(error).__name__
         )
+        subject = subjects.dead_of(room, delivery.subject)
         headers = {"Candor-Subject": delivery.subject, "Candor-Error": _header_text(error)}
         try:
-            await self._js.publish(subjects.dead(room), delivery.data, timeout=APPEND_TRY_S, headers=headers)
+            await self._js.publish(subject, delivery.data, timeout=APPEND_TRY_S, headers=headers)
         except (nats.errors.Error, APIError, NoStreamResponseError) as failure:
             # Unacknowledged, it is delivered again and put aside then.
-            raise BusUnavailable(f"{subjects.dead(room)}: {failure}") from failure
+            raise BusUnavailable(f"{subject}: {failure}") from failure
         await delivery.term()
 
     # Receiving.

@@ -149,7 +149,7 @@ def _dead(keep_s: float) -> Stream:
         StreamConfig(
             name=subjects.DEAD,
             description="Messages that could not be decoded, with their bytes",
-            subjects=["dead.*"],
+            subjects=["dead.>"],
             storage=StorageType.FILE,
             # They may hold what a candidate said: no longer than anything else of the session.
             max_age=min(7 * 86_400.0, keep_s),

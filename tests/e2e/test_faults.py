@@ -180,8 +180,12 @@ async def test_poison_is_put_aside_and_the_pipe_goes_on(tmp_path, recording):
                 await bus._client.publish(subject, poison)
 
             async def put_aside() -> bool:
-                dead = (await bus.info(subjects.DEAD, "dead.*")).subjects
-                return {subjects.dead(room): n for room, n in (("vision", 1), ("speech", 1), ("aggregator", 2))} == dead
+                dead = (await bus.info(subjects.DEAD, subjects.dead("*"))).subjects
+                return dead == {
+                    subjects.dead("vision", "poisoned"): 1,
+                    subjects.dead("speech", session): 1,
+                    subjects.dead("aggregator", session): 2,
+                }
 
             await eventually(put_aside, 20, "all four in the dead-letter stream")
             kept = await bus.last(subjects.DEAD, subjects.dead("vision"))

@@ -60,7 +60,9 @@ async def fill(bus: Bus, session: str) -> None:
         )
         await bus.observe(stored)
     await bus._js.publish(
-        subjects.dead("speech"), b"\xc1", headers={"Candor-Subject": subjects.audio(session), "Candor-Error": "x"}
+        subjects.dead("speech", session),
+        b"\xc1",
+        headers={"Candor-Subject": subjects.audio(session), "Candor-Error": "x"},
     )
     await store(bus, a_view(session, 9))
 
@@ -71,7 +73,7 @@ async def traces(bus: Bus, session: str) -> list[str]:
     for stream in STREAMS:
         held = (await bus.info(stream, ">")).subjects
         found += [f"{stream} {subject}" for subject in held if session in subject.split(".")]
-    async for letter in bus.read(subjects.DEAD, "dead.*"):
+    async for letter in bus.read(subjects.DEAD, subjects.dead("*")):
         if session in letter.headers["Candor-Subject"]:
             found.append(f"DEAD {letter.seq}")
     bucket = await bus.bucket(subjects.KV_SESSIONS)
@@ -192,3 +194,13 @@ async def test_an_ended_session_and_one_without_a_snapshot_can_be_erased(http: h
         answer = await http.delete(f"/v1/sessions/{session}")
         assert (answer.status_code, answer.json()["snapshot"]) == (200, end)
         assert await traces(bus, session) == []
+
+
+async def test_a_heap_of_large_dead_letters_of_others_is_not_read(http: httpx.AsyncClient, bus: Bus) -> None:
+    # More than a NATS server lets wait for one connection (64 MiB): to fetch them would cost us ours.
+    for _ in range(80):
+        await bus._js.publish(subjects.dead("vision", "other"), bytes(900_000))
+    sessions = [(await http.post("/v1/sessions")).json()["id"] for _ in range(8)]
+    answers = await asyncio.gather(*(http.delete(f"/v1/sessions/{session}") for session in sessions))
+    assert [(answer.status_code, answer.json().get("dead_letters")) for answer in answers] == [(200, 0)] * 8
+    assert sum((await bus.info(subjects.DEAD, subjects.dead("*"))).subjects.values()) == 80

@@ -118,3 +118,10 @@ def test_the_session_carries_its_policy():
         token_sha256="00",
     )  # fmt: skip
     assert codec.decode(codec.encode(created), AnyObservation) == created
+
+
+def test_dead_letters_are_filed_by_session_whatever_their_subject_was():
+    assert subjects.dead_of("vision", "frames.s-1") == subjects.dead("vision", "s-1")
+    assert subjects.dead_of("aggregator", "log.3.s-1.frame.seen") == subjects.dead("aggregator", "s-1")
+    for subject in ("log.3", "frames", "frames.*", "frames.>"):
+        assert subjects.dead_of("vision", subject) == "dead.vision._"
