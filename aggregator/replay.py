@@ -41,7 +41,11 @@ async def replay(bus: Bus, session: str, policy_toml: str | None = None) -> Repl
         BusUnavailable: NATS does not answer.
     """
     subjects.check_session(session)
-    other = Judge(policy.parse(policy_toml), policy.digest(policy_toml)) if policy_toml is not None else None
+    other = (
+        Judge(policy.parse(policy_toml, known_rules_only=True), policy.digest(policy_toml))
+        if policy_toml is not None
+        else None
+    )
     entry = await (await bus.bucket(subjects.KV_SESSIONS)).get(session)
     snapshot = codec.decode(entry.value, Snapshot) if entry is not None else None
     until_seq = snapshot.seq if snapshot is not None else None

@@ -35,5 +35,5 @@ class Policies:
             text = (self.folder / f"{name}.toml").read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise BadPolicy(f"{name} cannot be read: {error}", field="policy") from error
-        policy.parse(text)
+        policy.parse(text, known_rules_only=True)
         return text

@@ -18,7 +18,7 @@ from ingest.rtc import OnPacket, RtcConnection
 from ingest.sdp import CheckedOffer, parse_fragment
 from ingest.settings import IngestSettings
 from ingest.video import Limits, VideoTrack
-from proto.observations import SourceLost, SourceStats, SourceUp
+from proto.observations import LossReason, SourceLost, SourceStats, SourceUp
 from proto.signalling import Answer, Declined, Done, Offer, Patch, PeerReply
 from runtime.bus import Bus
 from runtime.log import get_logger
@@ -54,7 +54,7 @@ class Peer:
         self._assembler = Assembler()
         self._connected = asyncio.Event()
         self._settled = asyncio.Event()
-        self._reason: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._reason: asyncio.Future[LossReason] = asyncio.get_running_loop().create_future()
         self._stats_seq = 0
 
     async def answer(self) -> Answer:
@@ -93,7 +93,7 @@ class Peer:
         """Free what an offer that came to nothing has taken."""
         await self._rtc.close()
 
-    def end(self, reason: str) -> None:
+    def end(self, reason: LossReason) -> None:
         """End with this reason, unless it is ending already."""
         if not self._reason.done():
             self._reason.set_result(reason)
@@ -141,7 +141,7 @@ class Peer:
             log.error("ingest.worker_failed", session=self.session, peer=self.id, exc_info=error)
             self.end("failed")
 
-    async def _live(self) -> str:
+    async def _live(self) -> LossReason:
         """Wait for the end; says why."""
         self._reason.add_done_callback(lambda _: self._settled.set())
         with contextlib.suppress(TimeoutError):
@@ -163,7 +163,7 @@ class Peer:
         self._reports.up(up)
         return await self._watch()
 
-    async def _watch(self) -> str:
+    async def _watch(self) -> LossReason:
         """Report statistics; end a peer that fell silent or too far behind."""
         next_stats_s = 0.0
         while not self._reason.done():
@@ -206,7 +206,7 @@ class Peer:
             log.warning("ingest.close_timed_out", session=self.session, peer=self.id)
         self.audio.close()
 
-    def _last_words(self, reason: str) -> None:
+    def _last_words(self, reason: LossReason) -> None:
         self._reports.stats(self._stats())
         self._reports.lost(
             SourceLost(session=self.session, source=self.id, seq=0, t_s=self._clock.now(), reason=reason)

@@ -16,8 +16,8 @@ HEADER_MESSAGE_ID = "Nats-Msg-Id"
 """JetStream drops a second message with the same id within the stream's duplicate window."""
 HEADER_TRACE = "traceparent"
 
-MAX_MESSAGE_BYTES = 1 << 20
-"""nats-server's default max_payload; a bigger message is refused before it is sent."""
+MAX_MESSAGE_BYTES = (1 << 20) - 4096
+"""nats-server's default max_payload, less room for the headers that it counts too; a bigger message is not sent."""
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ the camera.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -19,6 +19,7 @@ MAX_SESSION_S = 1e7
 EARLIEST_S = -1.0
 """The api's and the ingest node's clocks can differ a little: the first frame may lie just before zero."""
 
+LossReason = Literal["closed", "failed", "behind", "drained"]
 SessionId = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
 SessionSeconds = Annotated[float, msgspec.Meta(ge=EARLIEST_S, le=MAX_SESSION_S)]
 
@@ -83,7 +84,7 @@ class SourceLost(Observation, frozen=True, kw_only=True, tag="source.lost"):
     drained.
     """
 
-    reason: str
+    reason: LossReason
 
 
 class SourceStats(Observation, frozen=True, kw_only=True, tag="source.stats"):

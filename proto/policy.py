@@ -70,9 +70,28 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 MAX_POLICY_BYTES = 64 * 1024
 
+RULE_NAMES = frozenset(
+    {
+        "EYES_OFF_SCREEN",
+        "IDENTITY_MISMATCH",
+        "LOOKING_AWAY",
+        "MULTIPLE_FACES",
+        "NO_FACE",
+        "PHONE_DETECTED",
+        "PHONE_PARTIAL_DETECTED",
+        "READING_PATTERN",
+        "SECOND_VOICE",
+        "SOURCE_LOST",
+        "STRESS_HIGH",
+        "SUSPICIOUS_OBJECT",
+        "WHISPERING",
+    }
+)
+"""The rules the fold knows. A policy already in a log may name others, of an older or newer fold: those are idle."""
 
-def parse(text: str) -> Policy:
-    """Policy from TOML.
+
+def parse(text: str, *, known_rules_only: bool = False) -> Policy:
+    """Policy from TOML. `known_rules_only` is for a policy that somebody is about to use: a typo must not idle a rule.
 
     Raises:
         BadPolicy: naming the field and the limit.
@@ -85,6 +104,10 @@ def parse(text: str) -> Policy:
         raise BadPolicy(str(error), field="policy") from error
     if (endless := _not_finite(msgspec.to_builtins(policy))) is not None:
         raise BadPolicy("must be a finite number", field=endless)
+    if known_rules_only and (unknown := sorted(set(policy.rules) - RULE_NAMES)):
+        raise BadPolicy(
+            f"is no rule; the rules are {', '.join(sorted(RULE_NAMES))}", field=f"policy.rules.{unknown[0]}"
+        )
     if not policy.medium_at <= policy.high_at <= policy.critical_at:
         raise BadPolicy("medium_at, high_at and critical_at must not decrease", field="policy")
     return policy

@@ -20,7 +20,7 @@ from proto.observations import SessionCreated
 from proto.policy import Policy
 from proto.views import Alert, Episode, Feature, LedgerLine, Status
 
-FOLD_VERSION = 1
+FOLD_VERSION = 2
 """Raised when the fold would give another state for the same log: a snapshot of another version is folded anew."""
 
 MAX_TIMELINE = 300

@@ -27,6 +27,8 @@ from runtime.bus.delivery import Delivery
 REPLY_TIMEOUT_S = 2.0
 RETRY_S = 0.2
 EPHEMERAL_IDLE_S = 60.0
+MAX_BATCH_BYTES = 16 << 20
+"""Of one request, well below the 64 MiB on its way to one client at which nats-server hangs up on it."""
 _AWAY = (nats.errors.Error, asyncio.TimeoutError, OSError)
 
 
@@ -40,6 +42,8 @@ class _Inbox:
         self._subject = ""
         self._queue: asyncio.Queue[Msg | None] = asyncio.Queue()
         self._subscription: NatsSubscription | None = None
+        self.more = True
+        """Whether the last request ended because it was full: there may be more."""
 
     def interrupt(self) -> None:
         """What was asked for will not come."""
@@ -50,9 +54,9 @@ class _Inbox:
         done = False
         try:
             await self._open()
-            request = (
-                {"batch": batch, "expires": int(expires_s * 1e9)} if expires_s else {"batch": batch, "no_wait": True}
-            )
+            request: dict[str, object] = {"batch": batch, "max_bytes": MAX_BATCH_BYTES}
+            request |= {"expires": int(expires_s * 1e9)} if expires_s else {"no_wait": True}
+            self.more = True
             await self._client.publish(self._next, json.dumps(request).encode(), self._subject)
             deliveries: list[Delivery] = []
             async with asyncio.timeout(expires_s + REPLY_TIMEOUT_S):
@@ -62,6 +66,9 @@ class _Inbox:
                         raise nats.errors.StaleConnectionError
                     status = msg.headers and msg.headers.get("Status")
                     if status in ("404", "408"):
+                        self.more = False
+                        break
+                    if status == "409" and "MaxBytes" in (msg.headers or {}).get("Description", ""):
                         break
                     if status == "100":
                         continue
@@ -126,7 +133,7 @@ class Consumer:
         except asyncio.CancelledError:
             self._expected = 0
             raise
-        self._maybe_more = len(deliveries) == limit
+        self._maybe_more = self._inbox.more
         return self._in_order(deliveries) if self._ordered else deliveries
 
     def _in_order(self, deliveries: list[Delivery]) -> list[Delivery]:

@@ -264,3 +264,21 @@ async def test_everything_goes_on_after_nats_restarts(bus, nats_server):
         entry = await bucket.get("s")
         assert entry is not None
         assert entry.value == b"1"
+
+
+async def test_big_messages_come_in_batches_of_a_bounded_size(bus):
+    """Forty messages of a megabyte are more than one request may carry; all of them come, in order."""
+    big = "x" * 1_000_000
+    for seq in range(40):
+        ending = SessionEnded(session="s", source="test", seq=seq, t_s=0, reason=big)
+        await bus.observe(ending)
+    seqs = [codec.decode(d.data, AnyObservation).seq async for d in bus.read(subjects.LOG, subjects.log_session("s"))]
+    assert seqs == list(range(40))
+    consumer = await bus.consumer(subjects.LOG, subjects.fold_consumer(subjects.partition("s")))
+    fetched = []
+    while got := await consumer.fetch(100, 0.0):
+        assert len(got) < 20
+        fetched += [codec.decode(d.data, AnyObservation).seq for d in got]
+        for delivery in got:
+            await delivery.ack()
+    assert fetched == list(range(40))

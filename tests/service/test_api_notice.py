@@ -91,7 +91,7 @@ async def test_without_sound_nothing_is_said_to_be_heard(bus: Bus, tmp_path: Pat
     [rules.WHISPERING]
     severity = "low"
     weight = 1
-    [rules.A_NEW_THING]
+    [rules.LOOKING_AWAY]
     severity = "low"
     weight = 1
     [rules.NO_FACE]
@@ -103,7 +103,7 @@ async def test_without_sound_nothing_is_said_to_be_heard(bus: Bus, tmp_path: Pat
     async with running_api(bus, settings) as url, httpx.AsyncClient(base_url=url) as http:
         said = (await notice(http, (await create(http, policy="quiet"))["id"])).json()
     assert said["analysis"]["transcript"] is False
-    assert said["rules"] == ["a new thing"]
+    assert said["rules"] == ["a head that stays turned away"]
 
 
 async def test_a_session_that_is_over_says_so(bus: Bus) -> None:

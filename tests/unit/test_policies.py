@@ -91,3 +91,14 @@ def test_a_number_that_is_none_is_refused_and_named(text, field):
 def test_nesting_deeper_than_the_stack_is_a_bad_policy():
     with pytest.raises(BadPolicy):
         policy.parse(f'name = "p"\ndescription = {"[" * 30_000}{"]" * 30_000}\n')
+
+
+def test_a_typo_in_a_rule_is_told_before_the_policy_is_used() -> None:
+    text = 'name = "x"\n[rules.NO_FAEC]\nseverity = "low"\nweight = 1\n'
+    with pytest.raises(BadPolicy, match=r"policy\.rules\.NO_FAEC: is no rule; the rules are EYES_OFF"):
+        policy.parse(text, known_rules_only=True)
+    assert "NO_FAEC" in policy.parse(text).rules, "a log of another version can still be folded"
+
+
+def test_the_rules_a_policy_may_name_are_those_of_the_fold() -> None:
+    assert set(RULES) == policy.RULE_NAMES
