@@ -1,9 +1,9 @@
 """Pulling from JetStream: durable consumers that are shared or ordered, and ephemeral ones that follow or read.
 
 nats-py's own `fetch` lingers for a full batch; these hand over what is there now, because a frame that waits is a frame
-that is late. A request without waiting ends with `404 No Messages`, one with `expires` with `408`, so that no reply is
-left over; whatever else happens (lost connection, deleted consumer, cancelled task) throws the inbox away, and what
-was on its way is delivered again.
+that is late. A request that is bounded in bytes always ends with a status: `404` or `408` when there is no more, `409`
+when it is full; so no reply is left over for the next one. Whatever else happens (lost connection, deleted consumer,
+cancelled task) throws the inbox away, and what was on its way is delivered again.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ EPHEMERAL_IDLE_S = 60.0
 MAX_BATCH_BYTES = 16 << 20
 """Of one request, well below the 64 MiB on its way to one client at which nats-server hangs up on it."""
 _AWAY = (nats.errors.Error, asyncio.TimeoutError, OSError)
+_FULL = ("Batch Completed", "Message Size Exceeds MaxBytes")
+"""How a request that is bounded in bytes ends when either bound is reached."""
 
 
 class _Inbox:
@@ -60,7 +62,7 @@ class _Inbox:
             await self._client.publish(self._next, json.dumps(request).encode(), self._subject)
             deliveries: list[Delivery] = []
             async with asyncio.timeout(expires_s + REPLY_TIMEOUT_S):
-                while len(deliveries) < batch:
+                while True:
                     msg = await self._queue.get()
                     if msg is None:
                         raise nats.errors.StaleConnectionError
@@ -68,7 +70,7 @@ class _Inbox:
                     if status in ("404", "408"):
                         self.more = False
                         break
-                    if status == "409" and "MaxBytes" in (msg.headers or {}).get("Description", ""):
+                    if status == "409" and (msg.headers or {}).get("Description", "").startswith(_FULL):
                         break
                     if status == "100":
                         continue

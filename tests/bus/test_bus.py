@@ -59,6 +59,16 @@ async def test_fetch_waits_for_the_first_and_takes_what_came_with_it(bus):
     assert await consumer.fetch(10, 0.05) == []
 
 
+async def test_messages_that_come_one_by_one_are_all_fetched_at_once(bus):
+    consumer = await bus.consumer(subjects.FRAMES, subjects.VISION_CONSUMER)
+    for seq in range(30):
+        fetching = asyncio.create_task(consumer.fetch(1 + seq % 3, 5.0))
+        await bus.publish(subjects.frames("a"), frame("a", seq))
+        (delivery,) = await asyncio.wait_for(fetching, 3)
+        assert (codec.decode(delivery.data, Frame).seq, delivery.delivered) == (seq, 1)
+        await delivery.ack()
+
+
 async def test_the_same_observation_is_stored_once(bus):
     first = await bus.observe(ended("s"))
     assert await bus.observe(ended("s")) == first
