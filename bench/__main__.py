@@ -22,7 +22,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--seconds", type=float, default=20.0, help="how long each live measurement lasts (default 20)")
     parser.add_argument("--only", choices=("fold", "live", "held"), help="only one part")
-    parser.add_argument("--held", default="4,8,10,12,14,16,20,24", help="session counts to try, in order")
+    parser.add_argument("--held", default="2,4,6,8,10,12,14,16,20,24", help="session counts to try, in order")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
     return parser.parse_args()
 
@@ -42,6 +42,8 @@ async def main(options: argparse.Namespace) -> None:
             steady = encode(STEADY, folder / "steady.webm")
             moving = encode(COMING_AND_GOING, folder / "moving.webm")
         if options.only in (None, "live"):
+            report.say("")
+            live.decoding_alone(report, steady)
             async with Stack(folder / "live", env) as stack:
                 await live.cost_and_latency(stack, report, steady, moving, (1, 10), options.seconds)
         if options.only in (None, "held"):

@@ -11,9 +11,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import av
 import httpx
 
 from bench.figures import Report, percentile
+from bench.recording import FPS
 from bench.stack import Stack
 from proto import codec, subjects
 from proto.errors import Unavailable
@@ -124,6 +126,18 @@ async def _watch_feed(stack: Stack, session: str, risk_at: dict[int, float]) -> 
                 now = time.time()
                 for ledger in json.loads(line.partition(":")[2])["view"]["ledger"]:
                     risk_at.setdefault(ledger["seq"], now)
+
+
+def decoding_alone(report: Report, recording: Path) -> None:
+    """What libvpx alone needs on this machine for the video that a session sends: no pipeline can decode it for less."""
+    with av.open(str(recording)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    decoder = av.CodecContext.create("vp8", "r")
+    decoder.thread_count = 1
+    begin = time.process_time()
+    frames = sum(len(decoder.decode(packet)) for packet in packets)
+    cpu_ms = (time.process_time() - begin) * 1000
+    report.add("VP8 720p30 decoding alone, one thread", cpu_ms / (frames / FPS), "ms/session-s", frames)
 
 
 async def cost_and_latency(
