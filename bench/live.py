@@ -129,7 +129,7 @@ async def _watch_feed(stack: Stack, session: str, risk_at: dict[int, float]) -> 
 
 
 def decoding_alone(report: Report, recording: Path) -> None:
-    """What libvpx alone needs on this machine for the video that a session sends: no pipeline can decode it for less."""
+    """What libvpx alone needs on this machine for the video of a session: no pipeline can decode it for less."""
     with av.open(str(recording)) as container:
         packets = [packet for packet in container.demux(video=0) if packet.size]
     decoder = av.CodecContext.create("vp8", "r")
