@@ -12,7 +12,7 @@ help: ## Say what there is
 	@echo '  make test TESTS=tests/unit     runs part of the tests'
 
 run: .venv/.synced ## Start everything, stream a demo candidate, print the feed and the report, serve the dashboard
-	@.venv/bin/candor demo $(if $(ONCE),--once) $(if $(VIDEO),--video "$(VIDEO)")
+	@.venv/bin/candor demo $(if $(filter-out 0,$(ONCE)),--once) $(if $(VIDEO),--video "$(VIDEO)")
 
 up: .venv/.synced ## Start everything and wait for candidates of yours
 	@.venv/bin/candor up

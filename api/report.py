@@ -14,9 +14,10 @@ from proto.views import Episode, Measures, SessionView, Watch
 
 NOT_MEASURED = "not measured"
 REVIEW = (
-    "A human review is recommended: the score reached the policy's limit{when}. The score is no verdict; a human "
-    "decides, with the pictures and the circumstances in view."
+    "A human review is recommended: the score reached the policy's limit{limit}{when}. The score is no verdict; a "
+    "human decides, with the pictures and the circumstances in view."
 )
+NOTHING_RECEIVED = "Neither picture nor sound was received: nothing can be said about this session."
 NO_REVIEW = "No review is recommended by the policy. The score is no verdict either way; a human decides."
 
 
@@ -40,8 +41,8 @@ def build(
         policy=view.policy,
         policy_hash=view.policy_hash,
         summary=_summary(view),
-        score=round(view.score, 1),
-        peak_score=round(view.peak_score, 1),
+        score=view.score,
+        peak_score=view.peak_score,
         level=view.level,
         review_recommended=view.review_recommended,
         review_s=view.review_s,
@@ -72,6 +73,8 @@ def clock(t_s: float) -> str:
 
 
 def _summary(view: SessionView) -> str:
+    if not _received(view):
+        return NOTHING_RECEIVED
     lines = sum(line.weight > 0 for line in view.ledger) + view.ledger_dropped
     found = "nothing raised the score" if not lines else f"{_count(lines, 'finding')} raised the score"
     state = {"created": "has not begun", "live": "is going on", "stalled": "is interrupted"}.get(view.status, "is over")
@@ -87,8 +90,17 @@ def _summary(view: SessionView) -> str:
 
 def _recommendation(view: SessionView) -> str:
     if not view.review_recommended:
-        return NO_REVIEW
-    return REVIEW.format(when="" if view.review_s is None else f" at {clock(view.review_s)}")
+        return NO_REVIEW if _received(view) else NOTHING_RECEIVED
+    return REVIEW.format(
+        limit="" if view.review_at is None else f" of {view.review_at:g}",
+        when="" if view.review_s is None else f" at {clock(view.review_s)}",
+    )
+
+
+def _received(view: SessionView) -> bool:
+    """Whether anything came of the session: a picture, or sound that was listened to."""
+    measures = view.measures
+    return bool(measures.frames_seen or measures.frames_skipped) or measures.speech_share is not None
 
 
 def _rule(watch: Watch) -> RuleState:
@@ -107,7 +119,9 @@ def _rule(watch: Watch) -> RuleState:
 def _uncertainty(view: SessionView) -> Uncertainty:
     told = view.could_not_tell
     share = min(1.0, told.total_s / view.clock_s) if view.clock_s > 0 else None
-    if told.total_s < 0.05:
+    if not _received(view):
+        text = NOTHING_RECEIVED
+    elif told.total_s < 0.05:
         text = "Everything that was received could be judged."
     else:
         part = "" if share is None else f" ({share:.0%} of the session)"

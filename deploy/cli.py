@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -86,13 +87,25 @@ def run_service(name: str) -> None:
     raise typer.Exit(run(name, resolve(service.settings), resolve(service.serve)))
 
 
+def check_settings() -> None:
+    """Read every service's settings once, so that a mistake is told before anything starts. Raises BadSettings."""
+    for target in ("runtime.settings:RuntimeSettings", *(service.settings for service in SERVICES.values())):
+        resolve(target).load()
+
+
 def run_async(work: Coroutine[Any, Any, int | None]) -> None:
-    """Run a command that waits; its result is the exit code, and Ctrl-C is a good end."""
+    """Run a command that waits; its result is the exit code. Ctrl-C and SIGTERM are a good end: it may say goodbye."""
     try:
-        code = asyncio.run(work)
-    except KeyboardInterrupt:
+        code = asyncio.run(_until_terminated(work))
+    except (KeyboardInterrupt, asyncio.CancelledError):
         code = 0
     raise typer.Exit(code or 0)
+
+
+async def _until_terminated(work: Coroutine[Any, Any, int | None]) -> int | None:
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
 
 
 def _version(asked: bool) -> None:
@@ -190,8 +203,9 @@ def up(
 
         candor up --port 9000 --vision 2
 
-        CANDOR_SPEECH_MODEL=small candor up
+        CANDOR_SPEECH_MODEL=whisper-small candor up
     """
+    check_settings()
     options = resolve("deploy.laptop:Options")(
         data=data.absolute(), host=host, port=port, vision_workers=vision_workers
     )
@@ -213,9 +227,7 @@ def demo(
     policy: Annotated[str, typer.Option("--policy", help="Policy of the session.")] = "standard",
     url: Annotated[
         str,
-        typer.Option(
-            "--url", envvar="CANDOR_URL", help="Use the Candor that runs there.", show_default="start one here"
-        ),
+        typer.Option("--url", help="Use the Candor that runs there.", show_default="start one here"),
     ] = "",
     key: KeyOption = "",
     data: DataOption = Path(".candor"),

@@ -127,6 +127,7 @@ class SessionView(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, str] = {}
     peak_score: float = 0.0
     review_s: float | None = None
+    review_at: float | None = None
     end_reason: str = ""
     rules: tuple[Watch, ...] = ()
     timeline_dropped: int = 0

@@ -32,6 +32,8 @@ def run(service: str, settings_class: type[S], serve: Serve[S]) -> int:
     runtime = RuntimeSettings.load()
     settings = settings_class.load()
     configure(service, runtime.log_format, runtime.log_level, show_pii=runtime.log_pii)
+    if unknown := settings_class.unknown_variables():
+        log.warning("settings.unknown_variables", names=unknown)
     try:
         asyncio.run(_live(service, runtime, settings, serve))
     except CandorError as error:

@@ -20,6 +20,7 @@ from runtime.log import LogFormat
 
 CONFIG_ENV = "CANDOR_CONFIG"
 MAX_CONFIG_BYTES = 1 << 20
+SECTIONS = frozenset({"runtime", "ingest", "vision", "speech", "models", "aggregator", "api"})
 
 
 class _TomlSection(PydanticBaseSettingsSource):
@@ -33,7 +34,10 @@ class _TomlSection(PydanticBaseSettingsSource):
         if not path:
             return {}
         section = getattr(self.settings_cls, "section", "")
-        content = _read_toml(Path(path)).get(section, {})
+        everything = _read_toml(Path(path))
+        if strange := sorted(set(everything) - SECTIONS):
+            raise BadSettings(f"is no section; the sections are {', '.join(sorted(SECTIONS))}", field=f"[{strange[0]}]")
+        content = everything.get(section, {})
         if not isinstance(content, dict):
             raise BadSettings("must be a table", field=f"[{section}] in {path}")
         unknown = sorted(set(content) - set(self.settings_cls.model_fields))
@@ -75,6 +79,13 @@ class ServiceSettings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic passes it by name
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, _TomlSection(settings_cls)
+
+    @classmethod
+    def unknown_variables(cls) -> list[str]:
+        """Variables of this section's prefix that name no setting. No error: an orchestrator sets some of its own."""
+        prefix = str(cls.model_config.get("env_prefix", ""))
+        known = {f"{prefix}{name}".upper() for name in cls.model_fields}
+        return sorted(name for name in os.environ if name.startswith(prefix) and name not in known)
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:

@@ -168,7 +168,7 @@ RULES: dict[str, Spec] = {
     "STRESS_HIGH": Spec(unmeasured, "nothing", "Signs of stress", needs="emotion"),
     "SECOND_VOICE": Spec(unmeasured, "nothing", "A second voice"),
     "IDENTITY_MISMATCH": Spec(unmeasured, "nothing", "A face unlike the reference"),
-    "SOURCE_LOST": Spec(source_lost, "source", "Connection lost", at_once=True),
+    "SOURCE_LOST": Spec(source_lost, "source", "Connection over", at_once=True),
 }
 
 BY_DRIVE: dict[Drive, tuple[tuple[str, Spec], ...]] = {

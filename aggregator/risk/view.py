@@ -50,6 +50,7 @@ def view(state: State) -> SessionView:
         metadata=head.metadata,
         peak_score=state.peak_score,
         review_s=state.review_s,
+        review_at=state.head.policy.review_at,
         end_reason=state.end_reason,
         rules=tuple(_watch(state, name, policy.rules[name]) for name in _in_order(policy)),
         timeline_dropped=state.timeline_dropped,

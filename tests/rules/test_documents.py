@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from runtime.settings import SECTIONS
 from tests.conftest import REPOSITORY
 from tests.support.settings_table import BEGIN, END, classes, table
 
@@ -27,6 +28,10 @@ def test_every_settings_class_is_in_the_table():
             continue
         found |= set(re.findall(r"^class (\w+)\(ServiceSettings, section=", path.read_text("utf-8"), re.MULTILINE))
     assert found == {settings.__name__ for settings in classes()}
+
+
+def test_a_settings_file_may_have_the_sections_that_exist():
+    assert {settings.section for settings in classes()} == SECTIONS
 
 
 def test_links_in_documents_lead_somewhere():

@@ -13,7 +13,7 @@ const RULES = {
   STRESS_HIGH: "Signs of stress",
   SECOND_VOICE: "A second voice",
   IDENTITY_MISMATCH: "Face differs from reference",
-  SOURCE_LOST: "Connection lost",
+  SOURCE_LOST: "Connection over",
   COULD_NOT_TELL: "Could not tell",
 };
 
