@@ -61,6 +61,7 @@ async def test_a_key_is_asked_for_refused_when_wrong_and_kept_in_this_tab_only(b
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         await page.goto(url)
+        await expect(page.locator("#key-dialog")).to_be_visible()
         await page.keyboard.press("Escape")
         await page.get_by_role("button", name="Enter key").click()
         await enter_key(page, "not-the-key-0123456789")
