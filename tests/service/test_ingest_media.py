@@ -107,6 +107,7 @@ async def test_one_track_alone(bus: Bus, node: Node, heard: Heard, tracks: list[
     peer = Publisher(bus, "s1", *[make() for make in tracks])
     await peer.start()
     await eventually(lambda: len(heard.frames if tracks == [Picture] else heard.audio) >= 3, 15)
+    assert (heard.audio if tracks == [Picture] else heard.frames) == [], "the other track was never offered"
     await peer.close()
 
 

@@ -43,6 +43,7 @@ async def test_a_waiting_reader_is_woken_by_an_event_an_end_and_a_resync() -> No
         watcher = Watcher("", 2)
         waiting = asyncio.create_task(watcher.next(10))
         await asyncio.sleep(0)
+        assert not waiting.done()
         wake(watcher)
         await asyncio.wait_for(waiting, 1)
 
