@@ -5,10 +5,16 @@ Times named `t_s` are session seconds: 0 is the moment the session was created, 
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 SAMPLE_RATE_HZ = 16_000
 CHUNK_S = 0.2
+
+
+Look = Literal["objects", "identity", "expression", "text"]
+"""What can be looked for in a picture besides faces, each at its own rate."""
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -16,6 +22,8 @@ class Frame(msgspec.Struct, frozen=True):
 
     `source` names one peer connection or recording, `seq` counts its frames from 0. `jpeg` is upright.
     `received_unix_s` is the wall clock when its last packet arrived: for measuring latency, never for judging.
+    `looks` is what is due on this picture by the session's policy, so that a worker needs to know nothing of the session;
+    what is not named is not computed. `keep_text` says that the policy keeps what is read, not only that there is text.
     """
 
     session: str
@@ -26,6 +34,8 @@ class Frame(msgspec.Struct, frozen=True):
     height_px: int
     jpeg: bytes
     received_unix_s: float = 0.0
+    looks: tuple[Look, ...] = ()
+    keep_text: bool = False
 
 
 class AudioChunk(msgspec.Struct, frozen=True, tag_field="kind", tag="chunk"):

@@ -118,6 +118,10 @@ class Face(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Eye yaw and pitch are the eye in the head; gaze is eye plus head. `None` is "could not tell" (eyes closed, profile).
     Openings are ratios: eye height to eye width, inner-lip gap to face height; see `inference/signals/`.
+
+    `abstains` maps a signal ("gaze", "pose", "expression", "identity") to why it cannot be told of this face: small,
+    turned, blurred, dark, bright, occluded, eyes_closed. `expression` maps HAPPY, CALM, CONFUSED, SURPRISED, SAD, ANGRY,
+    DISGUSTED and FEAR to percentages that sum to 100; None where it was not looked at, or cannot be told.
     """
 
     x: float
@@ -136,21 +140,38 @@ class Face(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     eye_pitch_deg: float | None = None
     gaze_yaw_deg: float | None = None
     gaze_pitch_deg: float | None = None
+    abstains: dict[str, str] = {}
+    expression: dict[str, float] | None = None
 
 
 class Quality(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Could the picture be judged? `brightness` 0-255 mean luma; `sharpness` variance of the Laplacian of the judged
-    region at a fixed size; `occlusion` 0-1 share of the face that seems covered. `problems` names what makes it
-    unfit: dark, bright, blurred, occluded; empty means fit.
+    region at a fixed size; `occlusion` 0-1 share of the face that seems covered; `face_px` height of the largest face in
+    pixels (0: no face). `problems` names what makes it unfit: dark, bright, blurred, occluded; empty means fit.
     """
 
     brightness: float
     sharpness: float
     occlusion: float = 0.0
     problems: tuple[str, ...] = ()
+    face_px: float = 0.0
+
+
+class IdentityCheck(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The main face against the registered one. `similarity_pct` 0-100, of which the threshold is 80 for every model.
+
+    `matches` is None where nothing can be told, and `reason` says why: unregistered, no_face, several_faces, small, turned,
+    blurred, dark, bright, occluded, other_model (registered with another model than the worker has).
+    """
+
+    similarity_pct: float | None = None
+    matches: bool | None = None
+    reason: str = ""
 
 
 class SeenObject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`label` in the model's words ("cell phone"); `partial`: cut off by the picture's edge, or seen with a low score."""
+
     label: str
     score: float
     x: float
@@ -164,7 +185,8 @@ class FrameSeen(Observation, frozen=True, kw_only=True, tag="frame.seen"):
     """One frame was looked at; `source` and `seq` are the frame's own, so a frame counts once however often it is read.
 
     `person_present` says whether a person is in the picture when no face was found (None: not looked at).
-    `objects` is None where no object detector ran on this frame. `models` maps task to model name,
+    `objects` is None where no object detector ran on this frame, `identity` where nobody compared faces. `models` maps
+    task to model name ("expression" to "geometry" where no model was there: an estimate),
     `timings_ms` stage to milliseconds. `received_unix_s` is copied from the frame.
     """
 
@@ -172,9 +194,48 @@ class FrameSeen(Observation, frozen=True, kw_only=True, tag="frame.seen"):
     quality: Quality
     person_present: bool | None = None
     objects: tuple[SeenObject, ...] | None = None
+    identity: IdentityCheck | None = None
     models: dict[str, str] = {}
     timings_ms: dict[str, float] = {}
     received_unix_s: float = 0.0
+
+
+class TextRegion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of readable text. Coordinates as those of `Face`; `text` is empty unless the policy keeps it."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    confidence: float
+    characters: int
+    text: str = ""
+
+
+class TextSeen(Observation, frozen=True, kw_only=True, tag="text.seen"):
+    """A frame was searched for readable text; `source` and `seq` are the frame's own. No regions: none was found."""
+
+    regions: tuple[TextRegion, ...] = ()
+    model: str = ""
+    spent_ms: float = 0.0
+
+
+class FaceRegistered(Observation, frozen=True, kw_only=True, tag="identity.registered"):
+    """A reference face was stored for the session, from `origin`: photo, document or live. `seq` counts registrations."""
+
+    model: str
+    origin: str
+    face_px: float
+
+
+class DocumentCompared(Observation, frozen=True, kw_only=True, tag="identity.document"):
+    """An ID document's portrait was compared with a live face. `rotation_deg` is how the document had to be turned."""
+
+    model: str
+    document_type: str
+    similarity_pct: float
+    matches: bool
+    rotation_deg: int = 0
 
 
 class FrameSkipped(Observation, frozen=True, kw_only=True, tag="frame.skipped"):
@@ -253,6 +314,9 @@ AnyObservation = (
     | EvidenceStored
     | FrameSeen
     | FrameSkipped
+    | TextSeen
+    | FaceRegistered
+    | DocumentCompared
     | SpeechHeard
     | WordsCommitted
     | FeatureStatus

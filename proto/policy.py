@@ -17,10 +17,15 @@ from proto.views import Severity
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+Rate = Annotated[float, msgspec.Meta(ge=0, le=30)]
 
 
 class Analysis(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What ingest and the workers do for a session. `emotion` allows expression and stress to be inferred at all."""
+    """What ingest and the workers do for a session. `emotion` allows expression and stress to be inferred at all.
+
+    `..._per_s` is how often a frame is looked at for that, 0 never; identity is looked at only once a face is registered.
+    `keep_text` keeps the words read in the picture; otherwise only that there is text, and where.
+    """
 
     fps: Annotated[float, msgspec.Meta(gt=0, le=30)] = 5.0
     width_px: Annotated[int, msgspec.Meta(ge=160, le=1920)] = 640
@@ -29,6 +34,11 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     transcript: bool = True
     emotion: bool = False
     evidence: bool = True
+    objects_per_s: Rate = 2.0
+    identity_per_s: Rate = 0.5
+    expression_per_s: Rate = 1.0
+    text_per_s: Rate = 0.1
+    keep_text: bool = False
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -84,6 +94,7 @@ RULE_NAMES = frozenset(
         "SOURCE_LOST",
         "STRESS_HIGH",
         "SUSPICIOUS_OBJECT",
+        "TEXT_IN_VIEW",
         "WHISPERING",
     }
 )

@@ -21,10 +21,21 @@ DEAD = "DEAD"
 
 KV_SESSIONS = "sessions"
 KV_LEASES = "leases"
+KV_IDENTITIES = "identities"
+"""Reference faces of sessions, encrypted by the vision workers' key."""
+
 OBJECTS_EVIDENCE = "evidence"
 
 VISION_CONSUMER = "vision"
 """The one durable work-queue consumer on FRAMES that all vision workers share."""
+
+VISION_REGISTER = "vision.register"
+VISION_DOCUMENT = "vision.document"
+VISION_QUEUE = "vision"
+"""Request/reply: register a face, compare a document's portrait; any worker answers."""
+
+HEALTH_ASK = "health"
+"""Broadcast: every process answers with its parts (`proto/health.py`)."""
 
 INGEST_OFFER = "ingest.offer"
 INGEST_QUEUE = "ingest"

@@ -67,7 +67,12 @@ class CouldNotTell(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Measures(msgspec.Struct, frozen=True, kw_only=True):
-    """Figures over the whole session so far; a share is 0-1, None is "not measured"."""
+    """Figures over the whole session so far; a share is 0-1, None is "not measured".
+
+    `identity_pct` is the mean similarity to the registered face over `identity_checks` that could tell. `expression` is
+    the smoothed expression now in percent, and only there where the policy allows it; `expression_model` is "geometry"
+    where it is an estimate without a model.
+    """
 
     frames_seen: int = 0
     frames_skipped: int = 0
@@ -79,6 +84,11 @@ class Measures(msgspec.Struct, frozen=True, kw_only=True):
     longest_pause_s: float = 0.0
     words: int = 0
     words_per_min: float | None = None
+    identity_pct: float | None = None
+    identity_checks: int = 0
+    identity_failures: int = 0
+    expression: dict[str, float] | None = None
+    expression_model: str = ""
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from runtime.log import LogFormat
 
 CONFIG_ENV = "CANDOR_CONFIG"
 MAX_CONFIG_BYTES = 1 << 20
-SECTIONS = frozenset({"runtime", "ingest", "vision", "speech", "models", "aggregator", "api"})
+SECTIONS = frozenset({"runtime", "ingest", "vision", "speech", "models", "onnx", "aggregator", "api"})
 
 
 class _TomlSection(PydanticBaseSettingsSource):

@@ -1,74 +1,82 @@
-"""Every model that can be pulled: where from, which exact revision, under which licence."""
+"""What the manifest of models says: one TOML file, read strictly.
+
+The product's own is `manifest.toml` beside this file; an operator adds models of their own in a second file of the same
+form, named by `CANDOR_MODELS_MANIFEST`.
+"""
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 import msgspec
 
+Task = Literal["speech to text", "face detection", "face mesh", "person", "hands", "objects", "identity", "expression"]
+Colours = Literal["rgb", "bgr"]
+Fit = Literal["stretch", "letterbox", "letterbox_top_left", "align_5_points", "square_crop"]
+"""How a picture is brought to the input's size: scaled as it is; scaled whole with a border around or on the right and
+below; a face moved by its eyes, nose and mouth to the ArcFace template; a face's box made square with black."""
 
-class Weights(msgspec.Struct, frozen=True):
-    """One file whose bytes are known beforehand."""
-
-    file: str
-    sha256: str
+Decode = Literal["", "yolox", "yolo_v5", "yolo_v8", "yolo_end_to_end"]
+"""Layouts of a detector's output: YOLOX's raw grid; rows of (cx, cy, w, h, objectness, classes); the same without
+objectness, transposed; rows of (x0, y0, x1, y1, score, class) after suppression inside the model."""
 
 
-class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """One row. `files` are name patterns to fetch from `repository` at `revision`; `needed` must be there in the end.
-    `feature` is what a session lacks without it.
-    """
+class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One file. `path` is relative to the models folder (or absolute: an operator's own, then without `url`)."""
 
-    name: str
-    task: str
-    feature: str
+    path: str
+    url: str = ""
+    sha256: str = ""
+    size_bytes: int = 0
+
+
+class Hub(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A repository of the Hugging Face hub at an exact revision; `files` are patterns, `needed` must be there after."""
+
     repository: str
     revision: str
-    licence: str
-    size_bytes: int
     files: tuple[str, ...]
     needed: tuple[str, ...]
-    weights: Weights
-    note: str
+    sha256: dict[str, str] = {}
 
 
-def _whisper(name: str, repository: str, revision: str, size_bytes: int, sha256: str, note: str) -> Model:
-    return Model(
-        name=name,
-        task="speech to text",
-        feature="transcript",
-        repository=repository,
-        revision=revision,
-        licence="MIT",
-        size_bytes=size_bytes,
-        files=("config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*"),
-        needed=("config.json", "model.bin", "tokenizer.json"),
-        weights=Weights("model.bin", sha256),
-        note=note,
-    )
+class Layout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What goes into an ONNX model and how it comes out. Pixel x becomes (x * scale - mean) / std, by channel."""
+
+    input: str = ""
+    width_px: Annotated[int, msgspec.Meta(ge=16, le=4096)]
+    height_px: Annotated[int, msgspec.Meta(ge=16, le=4096)]
+    colours: Colours = "rgb"
+    scale: float = 1.0
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    fit: Fit = "stretch"
+    pad: Annotated[int, msgspec.Meta(ge=0, le=255)] = 0
+    decode: Decode = ""
+    strides: tuple[int, ...] = (8, 16, 32)
+    softmax: bool = False
 
 
-MODELS: tuple[Model, ...] = (
-    _whisper(
-        "whisper-tiny",
-        "Systran/faster-whisper-tiny",
-        "d90ca5fe260221311c53c58e660288d3deb8d356",
-        78_203_619,
-        "dcb76c6586fc06cbdac6dd21f14cfd129cc4cdd9dce19bf4ffa62e59cbe6e6d1",
-        "99 languages, the fastest: several sessions a core",
-    ),
-    _whisper(
-        "whisper-base",
-        "Systran/faster-whisper-base",
-        "ebe41f70d5b6dfa9166e2c581c45c9c0cfc57b66",
-        147_882_941,
-        "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
-        "99 languages, fewer errors, about twice the work",
-    ),
-    _whisper(
-        "whisper-small",
-        "Systran/faster-whisper-small",
-        "536b0662742c02347bc0e980a01041f333bce120",
-        486_212_372,
-        "3e305921506d8872816023e4c273e75d2419fb89b24da97b4fe7bce14170d671",
-        "99 languages, good text; for a GPU",
-    ),
-)
+class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One model. `feature` is what a session lacks without it; `embedded` means that `candor models build` makes it of
+    what an installed package carries. `labels` are the classes in the output's order, or the name of a known list
+    ("coco"). `similarity` maps cosine to percent: rising points (cosine, percent), joined by straight lines.
+    """
+
+    task: Task
+    feature: str
+    licence: str
+    note: str = ""
+    files: tuple[File, ...] = ()
+    hub: Hub | None = None
+    size_bytes: int = 0
+    embedded: bool = False
+    layout: Layout | None = None
+    labels: tuple[str, ...] | str = ()
+    similarity: tuple[tuple[float, float], ...] = ()
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`models` by name: the name is what settings and `candor models pull` use."""
+
+    models: dict[str, Card]

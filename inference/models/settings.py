@@ -16,3 +16,8 @@ class ModelsSettings(ServiceSettings, section="models"):
         default_factory=lambda: Path.home() / ".cache" / "candor" / "models",
         description="Folder that holds pulled models.",
     )
+    built_dir: Path = Field(
+        default_factory=lambda: Path.home() / ".cache" / "candor" / "built",
+        description="Folder of models that `candor models build` makes of what the packages carry.",
+    )
+    manifest: Path | None = Field(None, description="A manifest of your own models, added to the one that comes along.")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from runtime.settings import ServiceSettings
 
@@ -40,3 +41,18 @@ class VisionSettings(ServiceSettings, section="vision"):
     hands_rest_s: float = Field(
         1.0, ge=0, le=10, description="How long a session's face is not searched again after a search found no hand."
     )
+    objects_model: str = Field(
+        "yolox-nano", description="Object detector: a name from `candor models list`; empty looks for no objects."
+    )
+    identity_model: str = Field(
+        "sface", description="Face embedding: a name from `candor models list`; empty compares no faces."
+    )
+    expression_model: str = Field(
+        "fer-mobilefacenet",
+        description="Expression model: a name from `candor models list`; without it expressions are a geometric estimate.",
+    )
+    text: bool = Field(True, description="Search for readable text where a session's policy asks for it.")
+    identity_key: SecretStr = Field(
+        SecretStr(""), description="Key that encrypts reference faces: 32 bytes as base64; all workers need the same."
+    )
+    identity_key_file: Path | None = Field(None, description="File with that key, instead of identity_key.")

@@ -178,6 +178,15 @@ def buckets(settings: RuntimeSettings) -> tuple[KeyValueConfig, ...]:
             storage=StorageType.MEMORY,
             replicas=settings.nats_replicas,
         ),
+        KeyValueConfig(
+            bucket=subjects.KV_IDENTITIES,
+            description="Reference faces, encrypted; erased with their session",
+            history=1,
+            ttl=settings.log_retention_days * 86_400,
+            storage=StorageType.FILE,
+            replicas=settings.nats_replicas,
+            max_bytes=GIB // 4,
+        ),
     )
 
 

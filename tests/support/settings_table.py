@@ -18,6 +18,7 @@ CLASSES = (
     "inference.vision.settings:VisionSettings",
     "inference.speech.settings:SpeechSettings",
     "inference.models.settings:ModelsSettings",
+    "inference.backends.settings:OnnxSettings",
     "aggregator.settings:AggregatorSettings",
     "api.settings:ApiSettings",
 )
