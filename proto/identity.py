@@ -19,8 +19,8 @@ class RegisterFace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CompareDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """Compare the portrait in `document_jpeg` with the only face in `live_jpeg`; with `register`, a match makes the live
-    face the session's reference.
+    """Compare the portrait in `document_jpeg` with the only face in `live_jpeg`; with `register`, a match makes the
+    live face the session's reference.
     """
 
     session: str

@@ -22,8 +22,9 @@ class Frame(msgspec.Struct, frozen=True):
 
     `source` names one peer connection or recording, `seq` counts its frames from 0. `jpeg` is upright.
     `received_unix_s` is the wall clock when its last packet arrived: for measuring latency, never for judging.
-    `looks` is what is due on this picture by the session's policy, so that a worker needs to know nothing of the session;
-    what is not named is not computed. `keep_text` says that the policy keeps what is read, not only that there is text.
+    `looks` is what is due on this picture by the session's policy, so that a worker needs to know nothing of the
+    session; what is not named is not computed. `keep_text` says that the policy keeps what is read, not only that
+    there is text.
     """
 
     session: str

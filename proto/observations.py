@@ -120,8 +120,8 @@ class Face(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Openings are ratios: eye height to eye width, inner-lip gap to face height; see `inference/signals/`.
 
     `abstains` maps a signal ("gaze", "pose", "expression", "identity") to why it cannot be told of this face: small,
-    turned, blurred, dark, bright, occluded, eyes_closed. `expression` maps HAPPY, CALM, CONFUSED, SURPRISED, SAD, ANGRY,
-    DISGUSTED and FEAR to percentages that sum to 100; None where it was not looked at, or cannot be told.
+    turned, blurred, dark, bright, occluded, eyes_closed. `expression` maps HAPPY, CALM, CONFUSED, SURPRISED, SAD,
+    ANGRY, DISGUSTED and FEAR to percentages that sum to 100; None where it was not looked at, or cannot be told.
     """
 
     x: float
@@ -146,8 +146,8 @@ class Face(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class Quality(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Could the picture be judged? `brightness` 0-255 mean luma; `sharpness` variance of the Laplacian of the judged
-    region at a fixed size; `occlusion` 0-1 share of the face that seems covered; `face_px` height of the largest face in
-    pixels (0: no face). `problems` names what makes it unfit: dark, bright, blurred, occluded; empty means fit.
+    region at a fixed size; `occlusion` 0-1 share of the face that seems covered; `face_px` height of the largest face
+    in pixels (0: no face). `problems` names what makes it unfit: dark, bright, blurred, occluded; empty means fit.
     """
 
     brightness: float
@@ -160,8 +160,8 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class IdentityCheck(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The main face against the registered one. `similarity_pct` 0-100, of which the threshold is 80 for every model.
 
-    `matches` is None where nothing can be told, and `reason` says why: unregistered, no_face, several_faces, small, turned,
-    blurred, dark, bright, occluded, other_model (registered with another model than the worker has).
+    `matches` is None where nothing can be told, and `reason` says why: no_face, several_faces, small, turned, blurred,
+    dark, bright, occluded, other_model (registered with another model than the worker has).
     """
 
     similarity_pct: float | None = None
@@ -170,7 +170,7 @@ class IdentityCheck(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class SeenObject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`label` in the model's words ("cell phone"); `partial`: cut off by the picture's edge, or seen with a low score."""
+    """`label` in the model's words ("cell phone"); `partial`: cut off by the picture's edge, or of a low score."""
 
     label: str
     score: float
@@ -185,8 +185,8 @@ class FrameSeen(Observation, frozen=True, kw_only=True, tag="frame.seen"):
     """One frame was looked at; `source` and `seq` are the frame's own, so a frame counts once however often it is read.
 
     `person_present` says whether a person is in the picture when no face was found (None: not looked at).
-    `objects` is None where no object detector ran on this frame, `identity` where nobody compared faces. `models` maps
-    task to model name ("expression" to "geometry" where no model was there: an estimate),
+    `objects` is None where no object detector ran on this frame, `identity` where no face was compared (none is
+    registered, or it was not due). `models` maps task to model name ("expression" to "geometry": an estimate),
     `timings_ms` stage to milliseconds. `received_unix_s` is copied from the frame.
     """
 
@@ -221,7 +221,7 @@ class TextSeen(Observation, frozen=True, kw_only=True, tag="text.seen"):
 
 
 class FaceRegistered(Observation, frozen=True, kw_only=True, tag="identity.registered"):
-    """A reference face was stored for the session, from `origin`: photo, document or live. `seq` counts registrations."""
+    """A reference face was stored, from `origin`: photo, document or live. `seq` counts registrations."""
 
     model: str
     origin: str

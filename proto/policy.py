@@ -23,7 +23,7 @@ Rate = Annotated[float, msgspec.Meta(ge=0, le=30)]
 class Analysis(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What ingest and the workers do for a session. `emotion` allows expression and stress to be inferred at all.
 
-    `..._per_s` is how often a frame is looked at for that, 0 never; identity is looked at only once a face is registered.
+    `..._per_s` is how often a frame is looked at for that, 0 never; faces are compared once one is registered.
     `keep_text` keeps the words read in the picture; otherwise only that there is text, and where.
     """
 

@@ -17,8 +17,8 @@ Array = npt.NDArray[Any]
 class OnnxModel:
     """A model file with a dynamic first axis. Not safe for threads.
 
-    `name` labels metrics and `/health`; `feature` is what a session lacks without it; `fp16` says that half precision was
-    seen to give the same results. `provider` names the one that really runs it once `load` has been called.
+    `name` labels metrics and `/health`; `feature` is what a session lacks without it; `fp16` says that half precision
+    was seen to give the same results. `provider` names the one that really runs it, once `load` has been called.
     """
 
     def __init__(self, path: Path, settings: OnnxSettings, *, name: str, feature: str, fp16: bool = False) -> None:

@@ -49,7 +49,7 @@ class VisionSettings(ServiceSettings, section="vision"):
     )
     expression_model: str = Field(
         "fer-mobilefacenet",
-        description="Expression model: a name from `candor models list`; without it expressions are a geometric estimate.",
+        description="Expression model: a name from `candor models list`; without it, a geometric estimate.",
     )
     text: bool = Field(True, description="Search for readable text where a session's policy asks for it.")
     identity_key: SecretStr = Field(
