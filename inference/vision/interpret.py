@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from inference.signals import expression, eyes, gaze, head_pose, occlusion, quality
+from inference.signals import eyes, gaze, head_pose, movements, occlusion, quality
 from inference.signals.head_pose import Pose
 from inference.signals.landmarks import LEFT_EYE, RIGHT_EYE, Points, bounding_box, to_pixels
 from inference.signals.quality import Luma
@@ -54,9 +54,9 @@ def _face(points_px: Points, pose: Pose, width_px: int, height_px: int) -> Face:
         roll_deg=head.roll_deg,
         left_eye_openness=eyes.openness(frontal_cm, LEFT_EYE),
         right_eye_openness=eyes.openness(frontal_cm, RIGHT_EYE),
-        mouth_opening=expression.mouth_opening(frontal_cm),
-        smile=expression.smile(frontal_cm),
-        brow_raise=expression.brow_raise(frontal_cm),
+        mouth_opening=movements.mouth_opening(frontal_cm),
+        smile=movements.smile(frontal_cm),
+        brow_raise=movements.brow_raise(frontal_cm),
         eye_yaw_deg=sight.eye_yaw_deg if sight else None,
         eye_pitch_deg=sight.eye_pitch_deg if sight else None,
         gaze_yaw_deg=sight.gaze_yaw_deg if sight else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from inference.signals import expression, eyes, head_pose
+from inference.signals import eyes, head_pose, movements
 from inference.signals.landmarks import LEFT_EYE, RIGHT_EYE, Points, bounding_box, to_pixels
 from tests.support import synthetic_face
 from tests.support.synthetic_face import turned
@@ -38,19 +38,19 @@ def test_an_eye_without_width_is_closed() -> None:
 def test_mouth_opening_is_gap_over_face_height(pose: tuple[float, float, float]) -> None:
     height = np.hypot(0.0, 8.2618 + 9.4)
     face = frontal(synthetic_face.face(turned(*pose), mouth_gap_cm=2.0))
-    assert expression.mouth_opening(face) == pytest.approx(2.0 / height, rel=1e-6)
-    assert expression.mouth_opening(frontal(synthetic_face.face(turned(*pose)))) == pytest.approx(0.0, abs=1e-9)
+    assert movements.mouth_opening(face) == pytest.approx(2.0 / height, rel=1e-6)
+    assert movements.mouth_opening(frontal(synthetic_face.face(turned(*pose)))) == pytest.approx(0.0, abs=1e-9)
 
 
 @pytest.mark.parametrize("pose", POSES)
 def test_a_wider_mouth_smiles_more(pose: tuple[float, float, float]) -> None:
     eye_span = 2 * 4.4459
     face = frontal(synthetic_face.face(turned(*pose), mouth_width_cm=7.0))
-    assert expression.smile(face) == pytest.approx(7.0 / eye_span, rel=1e-6)
+    assert movements.smile(face) == pytest.approx(7.0 / eye_span, rel=1e-6)
 
 
 def test_raised_brows_measure_higher() -> None:
-    low, high = (expression.brow_raise(frontal(synthetic_face.face(brow_cm=cm))) for cm in (1.5, 2.5))
+    low, high = (movements.brow_raise(frontal(synthetic_face.face(brow_cm=cm))) for cm in (1.5, 2.5))
     assert high - low == pytest.approx(1.0 / (2 * 4.4459), rel=1e-6)
 
 
