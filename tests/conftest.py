@@ -10,6 +10,7 @@ import pytest
 
 from runtime.bus import Bus
 from runtime.settings import RuntimeSettings
+from tests.support.models import environment
 from tests.support.nats import NatsServer
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -48,6 +49,30 @@ def models_dir() -> Path:
     if not folder.is_dir():
         missing(f"the folder of test models ({folder})")
     return folder
+
+
+@pytest.fixture(scope="session")
+def built_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of converted models, made once in a run."""
+    return tmp_path_factory.mktemp("built-models")
+
+
+@pytest.fixture(autouse=True)
+def _models_of_the_tests(_clean_environment: None, built_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that was pulled on this machine changes a test; what the packages carry is converted once in a run."""
+    monkeypatch.setenv("CANDOR_MODELS_DIR", str(built_dir / "nothing-was-pulled"))
+    monkeypatch.setenv("CANDOR_MODELS_BUILT_DIR", str(built_dir))
+
+
+@pytest.fixture
+def real_models(
+    models_dir: Path, built_dir: Path, _models_of_the_tests: None, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, str]:
+    """This process and its children use the folder of real weights; returns the variables that say so."""
+    variables = environment(models_dir, built_dir)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return variables
 
 
 @pytest.fixture

@@ -35,24 +35,24 @@ def rows(store: Store) -> list[Row]:
     """Every model of the manifest, here or not."""
     return [
         Row(
-            model.name,
-            model.task,
-            model.feature,
-            store.present(model.name),
-            str(store.path(model.name)),
-            model.size_bytes,
-            model.licence,
-            f"https://huggingface.co/{model.repository}/tree/{model.revision}",
-            model.note,
+            name,
+            card.task,
+            card.feature,
+            store.present(name),
+            str(store.path(name)),
+            card.size_bytes or sum(file.size_bytes for file in card.files),
+            card.licence,
+            f"https://huggingface.co/{card.hub.repository}/tree/{card.hub.revision}" if card.hub else "",
+            card.note,
         )
-        for model in store.models.values()
+        for name, card in store.models.items()
     ]
 
 
 @app.command("list")
 def list_(as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False) -> None:
     """Show the models, and which are here."""
-    store = Store(ModelsSettings.load().dir)
+    store = Store(ModelsSettings.load())
     found = rows(store)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
@@ -72,9 +72,9 @@ def pull(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
 ) -> None:
     """Fetch models. Interrupted pulls go on where they were; HF_ENDPOINT names a mirror, HTTPS_PROXY a proxy."""
-    store = Store(ModelsSettings.load().dir)
+    store = Store(ModelsSettings.load())
     for name in names:
-        store.model(name)
+        store.card(name)
     for name in names:
         typer.echo(f"{name}: {store.pull(name, progress=not quiet)}")
 

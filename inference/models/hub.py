@@ -15,7 +15,7 @@ from huggingface_hub.utils._headers import build_hf_headers
 from huggingface_hub.utils._http import get_session
 from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
 
-from inference.models.manifest import Model
+from inference.models.manifest import Hub
 from proto.errors import NotFound, Unavailable
 
 KNOCK_S = 8.0
@@ -23,9 +23,9 @@ SIZE_SLACK = 1 << 20
 PART = ".part"
 
 
-def fetch(model: Model, folder: Path, *, progress: bool, endpoint: str | None = None) -> None:
+def fetch(name: str, hub: Hub, size_bytes: int, folder: Path, *, progress: bool, endpoint: str | None = None) -> None:
     """Fetch a model's files into `folder`, going on with what is there. `endpoint` is a mirror's address (None: the one
-    in HF_ENDPOINT, or the hub's).
+    in HF_ENDPOINT, or the hub's); more than about `size_bytes` is refused.
 
     Raises:
         NotFound: the hub knows no such repository or revision.
@@ -37,22 +37,22 @@ def fetch(model: Model, folder: Path, *, progress: bool, endpoint: str | None = 
         enable_progress_bars()
     else:
         disable_progress_bars()
-    with _told_plainly(model, where):
+    with _told_plainly(hub, where):
         _knock(where)
         api = HfApi(endpoint=where)
-        tree = api.list_repo_tree(model.repository, revision=model.revision)
-        wanted = [row for row in tree if isinstance(row, RepoFile) and _is_wanted(model, row.path)]
-        if sum(row.size for row in wanted) > model.size_bytes + SIZE_SLACK:
-            raise Unavailable(f"{where} offers other files for {model.name} than the manifest knows: larger ones")
+        tree = api.list_repo_tree(hub.repository, revision=hub.revision)
+        wanted = [row for row in tree if isinstance(row, RepoFile) and _is_wanted(hub, row.path)]
+        if sum(row.size for row in wanted) > size_bytes + SIZE_SLACK:
+            raise Unavailable(f"{where} offers other files for {name} than the manifest knows: larger ones")
         for row in wanted:
-            _fetch_file(model, row, folder / row.path, where)
+            _fetch_file(name, hub, row, folder / row.path, where)
 
 
-def _is_wanted(model: Model, path: str) -> bool:
-    return "/" not in path and any(fnmatch(path, pattern) for pattern in model.files)
+def _is_wanted(hub: Hub, path: str) -> bool:
+    return "/" not in path and any(fnmatch(path, pattern) for pattern in hub.files)
 
 
-def _fetch_file(model: Model, row: RepoFile, target: Path, where: str) -> None:
+def _fetch_file(name: str, hub: Hub, row: RepoFile, target: Path, where: str) -> None:
     """One file, by way of a `.part` that a broken pull leaves behind.
 
     The library's own download starts a file anew after a failure, which for hundreds of megabytes over a bad line may
@@ -60,7 +60,7 @@ def _fetch_file(model: Model, row: RepoFile, target: Path, where: str) -> None:
     """
     if target.is_file() and target.stat().st_size == row.size:
         return
-    url = hf_hub_url(model.repository, row.path, revision=model.revision, endpoint=where)
+    url = hf_hub_url(hub.repository, row.path, revision=hub.revision, endpoint=where)
     metadata = get_hf_file_metadata(url, endpoint=where, retry_on_errors=True)
     headers: dict[str, str] = build_hf_headers()
     if urlsplit(metadata.location).netloc != urlsplit(url).netloc:
@@ -78,7 +78,7 @@ def _fetch_file(model: Model, row: RepoFile, target: Path, where: str) -> None:
             resume_size=have,
             headers=headers,
             expected_size=row.size,
-            displayed_filename=f"{model.name}/{row.path}",
+            displayed_filename=f"{name}/{row.path}",
         )
     part.replace(target)
 
@@ -94,12 +94,12 @@ def _knock(where: str) -> None:
 
 
 @contextmanager
-def _told_plainly(model: Model, where: str) -> Iterator[None]:
+def _told_plainly(hub: Hub, where: str) -> Iterator[None]:
     """The library's errors as ours. `errors.HTTPError` is the base of whichever HTTP client it uses."""
     try:
         yield
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.RemoteEntryNotFoundError) as error:
-        raise NotFound(f"{where} has no {model.repository} at {model.revision[:12]}") from error
+        raise NotFound(f"{where} has no {hub.repository} at {hub.revision[:12]}") from error
     except (errors.HTTPError, errors.OfflineModeIsEnabled) as error:  # type: ignore[attr-defined]
         raise Unavailable(
             f"{where} broke off or refused: {_cause(error)}. Run the same command again: it goes on where it was"
@@ -108,7 +108,7 @@ def _told_plainly(model: Model, where: str) -> Iterator[None]:
         if error.errno is not None:
             raise
         # Without a number it is no error of the disk: fewer bytes came than were announced.
-        raise Unavailable(f"{where} did not send {model.repository} whole: {error}") from error
+        raise Unavailable(f"{where} did not send {hub.repository} whole: {error}") from error
 
 
 def _cause(error: BaseException) -> str:

@@ -1,29 +1,53 @@
-"""The folder of pulled models: a model is there whole or not at all."""
+"""The folder of models: a model is there whole, and the one that was meant, or it is not there."""
 
 from __future__ import annotations
 
 import hashlib
+import importlib
+import importlib.util
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 
-from inference.models.manifest import MODELS, Model
+import msgspec
+
+from inference.models import labels
+from inference.models.manifest import Card, Hub, Manifest, load
+from inference.models.settings import ModelsSettings
 from proto.errors import FeatureMissing, Full, NotFound, Unavailable
 
 PARTIAL = ".partial"
 _HASH_BLOCK = 1 << 20
 _SPARE_BYTES = 64 << 20
+OWN = "its owner's"
+
+
+class LocalModel(msgspec.Struct, frozen=True):
+    """A model that is here. `path` is its file, or its folder where it is made of several (Whisper)."""
+
+    name: str
+    card: Card
+    path: Path
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Its classes in the output's order; empty where it has none."""
+        return labels.resolve(self.card.labels)
 
 
 class Store:
-    """Models in `folder`, one subfolder each. `models` are those that can be pulled, `endpoint` is a mirror."""
+    """Models of a manifest (by default the product's and the operator's) in the folders of `settings`; `endpoint` is a
+    mirror of the hub.
+    """
 
-    def __init__(self, folder: Path, models: Iterable[Model] = MODELS, endpoint: str | None = None) -> None:
+    def __init__(
+        self, settings: ModelsSettings, *, manifest: Manifest | None = None, endpoint: str | None = None
+    ) -> None:
         self._endpoint = endpoint
-        self.folder = folder.expanduser()
-        self.models = {model.name: model for model in models}
+        self._built = settings.built_dir.expanduser()
+        self.folder = settings.dir.expanduser()
+        self.models = (manifest or load(settings.manifest)).models
 
-    def model(self, name: str) -> Model:
+    def card(self, name: str) -> Card:
         """The manifest's row of a name.
 
         Raises:
@@ -35,29 +59,54 @@ class Store:
 
     def path(self, name: str) -> Path:
         """Where a model is, or would be."""
-        return self.folder / self.model(name).name
+        card = self.card(name)
+        if card.hub:
+            return self.folder / name
+        if card.embedded:
+            return self._built / _file_name(name)
+        if card.package:
+            return _package_folder(card.package) / card.files[0].path
+        return self.folder / card.files[0].path
 
     def present(self, name: str) -> bool:
-        """Whether the model is here. Folders appear only when complete; a file that was deleted since counts."""
-        return all((self.path(name) / file).is_file() for file in self.model(name).needed)
+        """Whether the model is here, whole."""
+        card = self.card(name)
+        if card.hub:
+            return all((self.path(name) / file).is_file() for file in card.hub.needed)
+        if card.embedded:
+            return self.path(name).is_file()
+        root = _package_folder(card.package) if card.package else self.folder
+        return all((root / file.path).is_file() for file in card.files)
 
-    def find(self, wanted: str, feature: str) -> Path:
-        """Folder of a model by its name or by a path of its own.
+    def find(self, wanted: str, feature: str) -> LocalModel:
+        """A model by its name, or a Whisper folder by its path. An embedded one that is not built yet is built, which
+        takes seconds.
 
         Raises:
             FeatureMissing: it is not here; says what to run.
         """
         if wanted in self.models:
+            card = self.models[wanted]
+            if card.embedded and not self.present(wanted):
+                self._build(wanted, feature)
             if self.present(wanted):
-                return self.path(wanted)
+                return LocalModel(wanted, card, self.path(wanted))
             raise FeatureMissing(feature, f"model {wanted} is not here", f"candor models pull {wanted}")
         own = Path(wanted).expanduser()
         if own.is_dir():
-            return own
+            return LocalModel(own.name, Card(task="speech to text", feature=feature, licence=OWN), own)
         raise FeatureMissing(feature, f"{wanted} is neither a folder nor one of {', '.join(sorted(self.models))}")
 
+    def _build(self, name: str, feature: str) -> None:
+        try:
+            convert = importlib.import_module("inference.models.convert")
+        except ImportError as error:
+            raise FeatureMissing(feature, f"{name} cannot be built: {error}", "candor models build") from error
+        self._built.mkdir(parents=True, exist_ok=True)
+        convert.build(name, self._built)
+
     def pull(self, name: str, *, progress: bool = True) -> Path:
-        """Fetch a model from the Hugging Face hub (or the mirror in HF_ENDPOINT) unless it is here; returns its folder.
+        """Fetch a model from the Hugging Face hub (or the mirror in HF_ENDPOINT) unless it is here; returns its path.
 
         What an interrupted pull had fetched is kept aside and not fetched again.
 
@@ -66,17 +115,19 @@ class Store:
             Full: not enough room on the disk.
             Unavailable: the hub cannot be reached, broke off, or sent something else than the pinned weights.
         """
-        model = self.model(name)
+        card = self.card(name)
         if self.present(name):
             return self.path(name)
-        partial = self.folder / PARTIAL / f"{name}-{model.revision[:12]}"
+        if card.hub is None:
+            raise NotFound(f"{name} cannot be pulled yet")
+        partial = self.folder / PARTIAL / f"{name}-{card.hub.revision[:12]}"
         try:
             partial.mkdir(parents=True, exist_ok=True)
-            _check_room(partial, model)
+            _check_room(partial, name, card.size_bytes)
             from inference.models.hub import fetch  # noqa: PLC0415 - only a pull needs the hub client
 
-            fetch(model, partial, progress=progress, endpoint=self._endpoint)
-            _verify(model, partial)
+            fetch(name, card.hub, card.size_bytes, partial, progress=progress, endpoint=self._endpoint)
+            _verify(name, card.hub, partial)
             return self._put_in_place(name, partial)
         except OSError as error:
             raise Unavailable(f"cannot write models to {self.folder}: {error.strerror or error}") from error
@@ -96,23 +147,36 @@ class Store:
         return final
 
 
-def _check_room(folder: Path, model: Model) -> None:
+def _file_name(name: str) -> str:
+    try:
+        convert = importlib.import_module("inference.models.convert")
+    except ImportError:
+        return f"{name}.onnx"
+    return str(convert.file_name(name))
+
+
+def _package_folder(package: str) -> Path:
+    spec = importlib.util.find_spec(package)
+    return Path(spec.origin).parent if spec and spec.origin else Path("/nonexistent")
+
+
+def _check_room(folder: Path, name: str, size_bytes: int) -> None:
     have = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    need = model.size_bytes - have + _SPARE_BYTES
+    need = size_bytes - have + _SPARE_BYTES
     free = shutil.disk_usage(folder).free
     if free < need:
-        raise Full(f"{model.name} needs {need >> 20} MiB more in {folder}, {free >> 20} MiB are free")
+        raise Full(f"{name} needs {need >> 20} MiB more in {folder}, {free >> 20} MiB are free")
 
 
-def _verify(model: Model, folder: Path) -> None:
-    lacking = [file for file in model.needed if not (folder / file).is_file()]
+def _verify(name: str, hub: Hub, folder: Path) -> None:
+    lacking = [file for file in hub.needed if not (folder / file).is_file()]
     if lacking:
-        raise NotFound(f"{model.repository} at {model.revision[:12]} has no {', '.join(lacking)}")
-    weights = folder / model.weights.file
-    digest = hashlib.sha256()
-    with weights.open("rb") as file:
-        while block := file.read(_HASH_BLOCK):
-            digest.update(block)
-    if digest.hexdigest() != model.weights.sha256:
-        shutil.rmtree(folder)
-        raise Unavailable(f"{model.weights.file} of {model.name} is not the pinned one: thrown away, pull again")
+        raise NotFound(f"{hub.repository} at {hub.revision[:12]} has no {', '.join(lacking)}")
+    for file, sha256 in hub.sha256.items():
+        digest = hashlib.sha256()
+        with (folder / file).open("rb") as stream:
+            while block := stream.read(_HASH_BLOCK):
+                digest.update(block)
+        if digest.hexdigest() != sha256:
+            shutil.rmtree(folder)
+            raise Unavailable(f"{file} of {name} is not the pinned one: thrown away, pull again")

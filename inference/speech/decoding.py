@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from inference.backends.whisper import FEATURE, Hypothesis, WhisperBackend
+from inference.models.settings import ModelsSettings
 from inference.models.store import Store
 from inference.speech import metrics
 from inference.speech.settings import SpeechSettings
@@ -60,10 +61,10 @@ class Decoder:
 
     def _load(self) -> WhisperBackend:
         settings = self._settings
-        folder = Store(settings.models_dir).find(settings.model, FEATURE)
+        model = Store(ModelsSettings.load(dir=settings.models_dir)).find(settings.model, FEATURE)
         backend = WhisperBackend(
-            folder,
-            name=folder.name,
+            model.path,
+            name=model.name,
             device=settings.device,
             compute_type=settings.compute_type,
             threads=settings.threads,
