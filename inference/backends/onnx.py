@@ -18,7 +18,8 @@ class OnnxModel:
     """A model file with a dynamic first axis. Not safe for threads.
 
     `name` labels metrics and `/health`; `feature` is what a session lacks without it; `fp16` says that half precision
-    was seen to give the same results. `provider` names the one that really runs it, once `load` has been called.
+    was seen to give the same results. Once `load` has been called, `provider` names the one that really runs it, and
+    `fixed_batch` is the size of the first axis where the file fixes it, or None.
     """
 
     def __init__(self, path: Path, settings: OnnxSettings, *, name: str, feature: str, fp16: bool = False) -> None:
@@ -30,6 +31,7 @@ class OnnxModel:
         self.feature = feature
         self.provider = ""
         self.inputs: tuple[str, ...] = ()
+        self.fixed_batch: int | None = None
 
     def load(self) -> None:
         """Open the file and run it once, so that the first picture is not slow.
@@ -49,6 +51,8 @@ class OnnxModel:
         except Exception as error:
             raise FeatureMissing(self.feature, f"{self._path} does not load: {error}") from error
         self.inputs = tuple(one.name for one in self._session.get_inputs())
+        first_axis = self._session.get_inputs()[0].shape[:1]
+        self.fixed_batch = first_axis[0] if first_axis and isinstance(first_axis[0], int) else None
         self.provider = self._session.get_providers()[0]
 
     def run(self, feeds: dict[str, Array]) -> list[Array]:

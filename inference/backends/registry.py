@@ -12,6 +12,7 @@ BACKENDS: dict[str, str] = {
     "mediapipe-face-mesh": "inference.backends.mediapipe_mesh:FaceMeshBackend",
     "mediapipe-hands": "inference.backends.mediapipe_hands:HandsBackend",
     "mediapipe-person": "inference.backends.mediapipe_person:PersonBackend",
+    "yolo": "inference.backends.yolo:YoloBackend",
 }
 """Name to `module:class`, imported only when asked for: a process loads what it uses."""
 
