@@ -9,6 +9,7 @@ from inference.backends.base import Backend
 from proto.errors import NotFound
 
 BACKENDS: dict[str, str] = {
+    "expression": "inference.backends.expression:ExpressionBackend",
     "mediapipe-face-mesh": "inference.backends.mediapipe_mesh:FaceMeshBackend",
     "mediapipe-hands": "inference.backends.mediapipe_hands:HandsBackend",
     "mediapipe-person": "inference.backends.mediapipe_person:PersonBackend",

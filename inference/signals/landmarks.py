@@ -34,6 +34,10 @@ UPPER_LIP_INNER = 13
 LOWER_LIP_INNER = 14
 LEFT_BROW = (105, 66)
 RIGHT_BROW = (334, 296)
+LEFT_BROW_INNER = (55, 107)
+RIGHT_BROW_INNER = (285, 336)
+LEFT_BROW_OUTER = (46, 70)
+RIGHT_BROW_OUTER = (276, 300)
 
 
 def to_pixels(mesh: npt.ArrayLike, width_px: int, height_px: int) -> Points:
