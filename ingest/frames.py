@@ -16,14 +16,17 @@ from runtime.bus import Bus
 class FramePublisher:
     """`offer` is called from the decoding thread; `run` publishes on the event loop.
 
-    While a publish takes its time, a newer picture takes the place of the one that waits; `dropped` counts those.
+    While a publish takes its time, a newer picture takes the place of the one that waits; `dropped` counts those. What
+    was to be looked for in a picture that is dropped is looked for in the next that is sent: some looks are rare.
     """
 
-    def __init__(self, bus: Bus, session: str, source: str, ring: Ring) -> None:
+    def __init__(self, bus: Bus, session: str, source: str, ring: Ring, *, keep_text: bool = False) -> None:
         self._bus = bus
         self._session = session
         self._source = source
         self._ring = ring
+        self._keep_text = keep_text
+        self._owed: tuple[media.Look, ...] = ()
         self._loop = asyncio.get_running_loop()
         self._waiting: Sampled | None = None
         self._lock = threading.Lock()
@@ -42,8 +45,7 @@ class FramePublisher:
             if replaced is None:
                 self._loop.call_soon_threadsafe(self._work.set)
             else:
-                self.dropped += 1
-                metrics.FRAMES_DROPPED.labels("stale").inc()
+                self._drop(replaced.looks, "stale")
 
     def close(self) -> None:
         """No more pictures."""
@@ -58,10 +60,17 @@ class FramePublisher:
             self._work.clear()
             with self._lock:
                 sampled, self._waiting = self._waiting, None
+                owed, self._owed = self._owed, ()
             if sampled is not None:
-                await self._publish(sampled)
+                await self._publish(sampled, tuple(dict.fromkeys((*owed, *sampled.looks))))
 
-    async def _publish(self, sampled: Sampled) -> None:
+    def _drop(self, looks: tuple[media.Look, ...], reason: str) -> None:
+        """Count a picture that is not sent; the lock is held."""
+        self._owed = tuple(dict.fromkeys((*self._owed, *looks)))
+        self.dropped += 1
+        metrics.FRAMES_DROPPED.labels(reason).inc()
+
+    async def _publish(self, sampled: Sampled, looks: tuple[media.Look, ...]) -> None:
         picture = sampled.picture
         frame = media.Frame(
             session=self._session,
@@ -72,6 +81,8 @@ class FramePublisher:
             height_px=picture.height_px,
             jpeg=picture.jpeg,
             received_unix_s=sampled.received_unix_s,
+            looks=looks,
+            keep_text=self._keep_text,
         )
         # A frame begins a trace of its own: it is followed from here to the change of state it causes.
         with tracing.of({}):
@@ -80,5 +91,5 @@ class FramePublisher:
             self.sent += 1
             metrics.FRAMES_SENT.inc()
         else:
-            self.dropped += 1
-            metrics.FRAMES_DROPPED.labels("bus").inc()
+            with self._lock:
+                self._drop(looks, "bus")

@@ -46,7 +46,7 @@ class Peer:
         self._clock = SessionClock(offer.created_unix_s)
         self._rtc = RtcConnection(settings, self._clock, self._changed)
         self._reports = Reports(bus)
-        self._frames = FramePublisher(bus, offer.session, self.id, self.ring)
+        self._frames = FramePublisher(bus, offer.session, self.id, self.ring, keep_text=offer.analysis.keep_text)
         limits = Limits(settings.thin_after_s, settings.cut_after_s)
         self.video = VideoTrack(self._clock, offer.analysis, limits, self._frames.offer)
         self.audio = AudioTrack(bus, offer.session, self.id, self._clock, settings.audio_outbox_s)

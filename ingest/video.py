@@ -23,8 +23,9 @@ from ingest.assembly import Coded
 from ingest.clock import SessionClock
 from ingest.codecs import VIDEO, is_key, too_large, video_decoder
 from ingest.picture import Picture, to_jpeg
-from ingest.sampling import Sampler
+from ingest.sampling import Looks, Sampler
 from ingest.timeline import Timeline
+from proto.media import Look
 from proto.policy import Analysis
 from runtime.log import get_logger
 
@@ -50,11 +51,12 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """One picture to publish."""
+    """One picture to publish; `looks` is what is due on it besides faces."""
 
     t_s: float
     received_unix_s: float
     picture: Picture
+    looks: tuple[Look, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class VideoTrack:
         self._encode = encode
         self._timeline = Timeline(CLOCK_HZ)
         self._sampler = Sampler(analysis.fps)
+        self._looks = Looks(analysis)
         self._waiting: deque[_Waiting] = deque()
         self._waiting_bytes = 0
         self._changed = threading.Condition()
@@ -245,4 +248,4 @@ class VideoTrack:
         self.size = (picture.width_px, picture.height_px)
         self._shown_unix_s = self._clock.unix()
         metrics.DECODE_LAG_S.observe(max(0.0, self._clock.unix() - coded.arrived_unix_s))
-        self._on_sampled(Sampled(item.t_s, coded.arrived_unix_s, picture))
+        self._on_sampled(Sampled(item.t_s, coded.arrived_unix_s, picture, self._looks.due(item.t_s)))

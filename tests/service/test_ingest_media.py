@@ -8,8 +8,12 @@ from collections.abc import AsyncIterator, Callable
 import numpy as np
 import pytest
 
+from ingest.frames import FramePublisher
 from ingest.node import Node
+from ingest.picture import Picture as Jpeg
+from ingest.ring import Ring
 from ingest.settings import IngestSettings
+from ingest.video import Sampled
 from proto import codec, media, observations, subjects
 from proto.policy import Analysis
 from runtime.bus import Bus
@@ -100,6 +104,50 @@ async def test_policy_says_how_often_and_how_large(bus: Bus, node: Node, heard: 
     assert np.diff([frame.t_s for frame in heard.frames]) == pytest.approx(0.5, abs=0.04)
     await eventually(lambda: heard.observed(observations.SourceLost), 10)
     assert heard.audio == []
+
+
+@pytest.mark.parametrize("emotion", [False, True])
+async def test_frames_say_what_is_due_on_them(bus: Bus, node: Node, heard: Heard, emotion: bool) -> None:
+    peer = Publisher(bus, "s1", Picture(fps=15), analysis=Analysis(emotion=emotion, keep_text=emotion))
+    await peer.start()
+    await eventually(lambda: len(heard.frames) >= 13, 15)
+    await peer.close()
+    start_s = heard.frames[0].t_s
+    due = [(round(frame.t_s - start_s, 1), look) for frame in heard.frames for look in frame.looks]
+    expected = [(0.0, "objects"), (0.2, "identity"), (0.4, "expression"), (0.6, "objects"), (1.0, "objects")]
+    assert due[: 5 if emotion else 4] == [entry for entry in expected if emotion or entry[1] != "expression"]
+    assert (1.8, "text") in due
+    assert ("expression" in {look for _, look in due}) is emotion
+    assert {frame.keep_text for frame in heard.frames} == {emotion}
+
+
+async def test_what_was_due_on_a_dropped_picture_is_due_on_the_next(
+    bus: Bus, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = FramePublisher(bus, "s1", "cam", Ring(1.0, 1000))
+    for number, looks in enumerate([("objects", "text"), (), ("objects", "identity"), ()]):
+        frames.offer(Sampled(number / 5, 0.0, Jpeg(2, 2, b"jpeg"), looks))
+    running = asyncio.create_task(frames.run())
+    await eventually(lambda: heard.frames, 5)
+    assert (heard.frames[0].t_s, heard.frames[0].looks) == (0.6, ("objects", "text", "identity"))
+    assert frames.dropped == 3
+
+    # One that the bus would not take owes its looks, too, and only once.
+    publish = bus.publish
+
+    async def refused(*_: object) -> bool:
+        return False
+
+    monkeypatch.setattr(bus, "publish", refused)
+    frames.offer(Sampled(1.0, 0.0, Jpeg(2, 2, b"jpeg"), ("text",)))
+    await eventually(lambda: frames.dropped == 4, 5)
+    monkeypatch.setattr(bus, "publish", publish)
+    for number in (6, 7):
+        frames.offer(Sampled(number / 5, 0.0, Jpeg(2, 2, b"jpeg")))
+        await eventually(lambda number=number: len(heard.frames) == number - 4, 5)
+    assert [frame.looks for frame in heard.frames[1:]] == [("text",), ()]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 @pytest.mark.parametrize("tracks", [[Picture], [Tone]])
