@@ -6,21 +6,35 @@ from typing import Literal
 
 import msgspec
 
-Code = Literal["unreadable", "no_face", "several_faces", "face_too_small", "face_turned", "face_unclear", "unavailable"]
+Code = Literal[
+    "unreadable",
+    "no_face",
+    "several_faces",
+    "face_too_small",
+    "face_turned",
+    "face_unclear",
+    "already_registered",
+    "no_session",
+    "unavailable",
+]
 """Why a face could not be used: for programs; `Unusable.detail` is the sentence for people."""
 
 
 class RegisterFace(msgspec.Struct, frozen=True, kw_only=True):
-    """Store the only face in `jpeg` as the session's reference. `created_unix_s` is the session's zero of time."""
+    """Store the only face in `jpeg` as the session's reference. `created_unix_s` is the session's zero of time.
+
+    Without `replace` only where there is none yet.
+    """
 
     session: str
     created_unix_s: float
     jpeg: bytes
+    replace: bool = True
 
 
 class CompareDocument(msgspec.Struct, frozen=True, kw_only=True):
     """Compare the portrait in `document_jpeg` with the only face in `live_jpeg`; with `register`, a match makes the
-    live face the session's reference.
+    live face the session's reference: without `replace` only where there is none yet.
     """
 
     session: str
@@ -29,6 +43,7 @@ class CompareDocument(msgspec.Struct, frozen=True, kw_only=True):
     live_jpeg: bytes
     document_type: str = "other"
     register: bool = True
+    replace: bool = True
 
 
 class Registered(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="registered"):

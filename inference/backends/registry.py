@@ -10,6 +10,7 @@ from proto.errors import NotFound
 
 BACKENDS: dict[str, str] = {
     "expression": "inference.backends.expression:ExpressionBackend",
+    "face-embedding": "inference.backends.face_embedding:FaceEmbeddingBackend",
     "mediapipe-face-mesh": "inference.backends.mediapipe_mesh:FaceMeshBackend",
     "mediapipe-hands": "inference.backends.mediapipe_hands:HandsBackend",
     "mediapipe-person": "inference.backends.mediapipe_person:PersonBackend",
