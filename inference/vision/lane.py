@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
 import msgspec
 
@@ -19,6 +19,8 @@ from proto.errors import BadInput, FeatureMissing
 from runtime.log import get_logger
 
 log = get_logger("vision")
+
+T = TypeVar("T")
 
 
 class Unread(msgspec.Struct, frozen=True):
@@ -56,6 +58,12 @@ class Lane:
     async def look(self, pictures: Sequence[Picture]) -> list[Seen | Unread]:
         """What each picture shows, in order. If the caller is cancelled, the batch is finished and forgotten."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._look, pictures)
+
+    async def run(self, work: Callable[[Analyst], T]) -> T:
+        """What `work` returns, or raises, on the models' thread, between two batches. If the caller is cancelled, it is
+        finished and forgotten.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, self._analyst)
 
     async def __aenter__(self) -> Self:
         return self
