@@ -49,7 +49,7 @@ class Tool:
 
 TOOLS = {
     "replay": Tool("aggregator.cli:replay_command", "Fold a session's log again, or judge it by another policy."),
-    "models": Tool("inference.models.cli:app", "Models that are not part of the installation: list, pull."),
+    "models": Tool("inference.models.cli:app", "Models: which are here and what each is for; fetch them, build them."),
 }
 
 app = typer.Typer(

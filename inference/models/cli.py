@@ -1,82 +1,255 @@
-"""`candor models`: which models there are, and fetching them."""
+"""`candor models`: which models there are, fetching them, building them."""
 
 from __future__ import annotations
 
+import importlib
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from inference.models.settings import ModelsSettings
-from inference.models.store import Store
-from proto.errors import CandorError
+from inference.models.store import ABSENT, LocalModel, Store
+from proto.errors import CandorError, FeatureMissing
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Models that are not part of the installation.")
+ENGINES = "inference.backends.engines:build"
+EPILOG = """\
+**First steps**
+
+    candor models list                    what is here, and what each model is for
+
+    candor models pull                    the models of the default settings
+
+    candor models pull yolox-s            one by its name
+
+**Your own models** are rows of a TOML file that CANDOR_MODELS_MANIFEST names, in the form of Candor's own
+inference/models/manifest.toml; paths are absolute, or relative to CANDOR_MODELS_DIR. For example:
+
+    [models.my-phones]
+
+    task = "objects"
+
+    feature = "objects"
+
+    licence = "ours"
+
+    labels = ["cell phone", "book"]
+
+    files = [{ path = "/srv/models/phones.onnx" }]
+
+    layout = { width_px = 640, height_px = 640, fit = "letterbox", pad = 114, scale = 0.00392, decode = "yolo_v8" }
+
+Then CANDOR_VISION_OBJECTS_MODEL=my-phones uses it.
+"""
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Models: list, pull, build.",
+    epilog=EPILOG,
+)
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One model as `list --json` prints it."""
+    """One model as `list --json` prints it. `state` is present, absent, unbuilt (it is built when first needed) or what
+    is wrong with it; `command` fetches it.
+    """
 
     name: str
     task: str
     feature: str
     present: bool
+    state: str
     path: str
     size_bytes: int
     licence: str
     source: str
+    command: str
+    default: bool
     note: str
 
 
 def rows(store: Store) -> list[Row]:
     """Every model of the manifest, here or not."""
-    return [
-        Row(
-            name,
-            card.task,
-            card.feature,
-            store.present(name),
-            str(store.path(name)),
-            card.size_bytes or sum(file.size_bytes for file in card.files),
-            card.licence,
-            f"https://huggingface.co/{card.hub.repository}/tree/{card.hub.revision}" if card.hub else "",
-            card.note,
-        )
-        for name, card in store.models.items()
-    ]
+    return [_row(store, name) for name in store.models]
+
+
+def _row(store: Store, name: str) -> Row:
+    card, fault = store.card(name), store.fault(name)
+    state = fault or "present"
+    if fault == ABSENT:
+        state = "unbuilt" if card.embedded else "absent"
+    if card.hub:
+        source = f"https://huggingface.co/{card.hub.repository}/tree/{card.hub.revision}"
+    elif card.embedded or card.package:
+        source = f"package {card.package or 'mediapipe'}"
+    else:
+        source = card.files[0].url
+    return Row(
+        name=name,
+        task=card.task,
+        feature=card.feature,
+        present=not fault,
+        state=state,
+        path=str(store.path(name)),
+        size_bytes=store.size_bytes(name),
+        licence=card.licence,
+        source=source,
+        command="" if state == "present" else store.command(name),
+        default=card.default,
+        note=card.note,
+    )
 
 
 @app.command("list")
-def list_(as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False) -> None:
-    """Show the models, and which are here."""
+def list_(as_json: Annotated[bool, typer.Option("--json", help="One JSON array, for machines.")] = False) -> None:
+    """Show the models: here or not, what they are for, licence, size.
+
+    A session without a model goes on without the feature that the model gives, and says so. Models that are built, not
+    fetched, are made when they are first needed.
+    """
     store = Store(ModelsSettings.load())
     found = rows(store)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
         return
-    table = Table("model", "for", "here", "size", "licence", "note")
-    for row in found:
-        here = "[green]yes[/green]" if row.present else "no"
-        table.add_row(row.name, row.feature, here, f"{row.size_bytes / 1e6:.0f} MB", row.licence, row.note)
     console = Console()
-    console.print(table)
-    console.print(f"Folder: {store.folder}", highlight=False, soft_wrap=True)
+    console.print(_table(found, with_notes=console.width >= 110))
+    for row in found:
+        if row.state not in ("present", "absent", "unbuilt"):
+            console.print(f"{row.name}: {row.state}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"Pulled to {store.folder}, built in {store.built_folder}", highlight=False, soft_wrap=True)
+    if any(row.default and row.state == "absent" for row in found):
+        console.print("`candor models pull` fetches what the default settings use and is not here.", highlight=False)
+
+
+def _table(found: list[Row], *, with_notes: bool) -> Table:
+    table = Table("model", "gives", "task", "here", "size", "licence", box=None, pad_edge=False)
+    for column in table.columns:
+        column.no_wrap = True
+    table.columns[4].justify = "right"
+    if with_notes:
+        table.add_column("note")
+    shown = {"present": "[green]yes[/green]", "absent": "no", "unbuilt": "when needed"}
+    for row in found:
+        here = shown.get(row.state, "[red]broken[/red]")
+        size = f"{row.size_bytes / 1e6:.1f} MB" if row.size_bytes else ""
+        cells = [row.name, row.feature, row.task, here, size, row.licence, *([row.note] if with_notes else [])]
+        table.add_row(*(cell if cell == here else escape(cell) for cell in cells))
+    return table
 
 
 @app.command()
 def pull(
-    names: Annotated[list[str], typer.Argument(help="Names from `candor models list`.")],
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Names from `candor models list`; none: those of the default settings.", show_default=False
+        ),
+    ] = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Fetch models. Interrupted pulls go on where they were; HF_ENDPOINT names a mirror, HTTPS_PROXY a proxy."""
+    """Fetch models. What is here is not fetched again.
+
+    Without names it fetches what the default settings use: speech to text, objects, identity, expression (which
+    computes nothing unless a policy allows emotion). About 125 MB.
+
+    A pull that broke off goes on where it was. A model is put in place whole, and only if its checksum is the pinned
+    one.
+
+    HTTPS_PROXY names a proxy, SSL_CERT_FILE the certificate of one that looks inside. CANDOR_MODELS_MIRROR names a web
+    folder of your own with the single files under their names (the CANDOR_MODELS_DIR of another machine will do);
+    HF_ENDPOINT a mirror of the Hugging Face hub, for Whisper. Without any network, copy CANDOR_MODELS_DIR.
+    """
     store = Store(ModelsSettings.load())
-    for name in names:
+    wanted = names or [name for name, card in store.models.items() if card.default]
+    for name in wanted:
         store.card(name)
-    for name in names:
-        typer.echo(f"{name}: {store.pull(name, progress=not quiet)}")
+    failed = False
+    for name in wanted:
+        try:
+            path = store.pull(name, progress=not quiet)
+        except CandorError as error:
+            if len(wanted) == 1:
+                raise
+            typer.echo(f"candor: {error}", err=True)
+            failed = True
+        else:
+            typer.echo(f"{name}: {path} ({store.card(name).licence})")
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def build(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Names from `candor models list`; none: all.", show_default=False)
+    ] = None,
+    tensorrt: Annotated[
+        bool, typer.Option("--tensorrt", help="Also build TensorRT engines, of all models that are here; on the GPU.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make the models that are derived from what installed packages carry, and engines for a GPU.
+
+    Workers do the first by themselves when they need it, in seconds. Run it where they cannot write, or must start
+    fast: while an image is made. Engines fit one kind of GPU and one version of TensorRT; building them takes minutes,
+    which a worker would otherwise take at its start.
+    """
+    store = Store(ModelsSettings.load())
+    wanted = names or [name for name, card in store.models.items() if card.embedded]
+    for name in wanted:
+        store.card(name)
+    with _steps(quiet=quiet) as progress:
+        step = progress.add_task("", total=len(wanted))
+        for name in wanted:
+            progress.update(step, description=name)
+            path = store.build(name)
+            progress.advance(step)
+            progress.console.print(f"{name}: {path}", highlight=False, markup=False, soft_wrap=True)
+    if tensorrt:
+        _build_engines(store, names)
+
+
+def _build_engines(store: Store, names: list[str] | None) -> None:
+    # Late, and by its name: nothing but this command needs them.
+    from inference.backends.settings import OnnxSettings  # noqa: PLC0415
+
+    module, _, function = ENGINES.partition(":")
+    try:
+        make = getattr(importlib.import_module(module), function)
+    except ImportError as error:
+        raise FeatureMissing("TensorRT engines", f"cannot be built here: {error}", "uv sync --extra gpu") from error
+    models = [
+        LocalModel(name, card, store.path(name))
+        for name, card in store.models.items()
+        if (names is None or name in names) and _is_onnx(store.path(name)) and store.present(name)
+    ]
+    make(models, OnnxSettings.load())
+
+
+def _is_onnx(path: Path) -> bool:
+    return path.suffix == ".onnx"
+
+
+def _steps(*, quiet: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(),
+        transient=True,
+        disable=quiet,
+    )
 
 
 def main() -> None:

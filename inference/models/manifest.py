@@ -1,22 +1,14 @@
-"""What the manifest of models says: one TOML file, read strictly.
+"""What the manifest of models says; `reading.py` reads it.
 
-The product's own is `manifest.toml` beside this file; an operator adds models of their own in a second file of the same
-form, named by `CANDOR_MODELS_MANIFEST`.
+`manifest.toml` beside this file is the product's own. An operator adds models in a second file of the same form, named
+by `CANDOR_MODELS_MANIFEST`.
 """
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
-
-from inference.models.labels import LISTS
-from proto.errors import BadSettings
-
-OURS = Path(__file__).with_name("manifest.toml")
-MAX_BYTES = 1 << 20
 
 Task = Literal[
     "speech to text", "face detection", "face mesh", "person", "hands", "objects", "identity", "expression", "text"
@@ -30,35 +22,47 @@ Decode = Literal["", "yolox", "yolo_v5", "yolo_v8", "yolo_end_to_end"]
 """Layouts of a detector's output: YOLOX's raw grid; rows of (cx, cy, w, h, objectness, classes); the same without
 objectness, transposed; rows of (x0, y0, x1, y1, score, class) after suppression inside the model."""
 
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+Side = Annotated[int, msgspec.Meta(ge=16, le=4096)]
+Bytes = Annotated[int, msgspec.Meta(ge=0, le=1 << 36)]
+Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Stride = Annotated[int, msgspec.Meta(ge=1, le=256)]
+Label = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+
 
 class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One file. `path` is relative to the models folder (or absolute: an operator's own, then without `url`).
-    `also_sha256` are checksums of further exports that are as good: taken when found, never fetched.
+    """One file. `path` is relative to the models folder (or absolute: an operator's own, then without `url`). With
+    `url` there are `sha256` and `size_bytes`, too. `also_sha256` are checksums of further exports that are as good:
+    taken when found, never fetched.
     """
 
-    path: str
+    path: Text
     url: str = ""
-    sha256: str = ""
-    also_sha256: tuple[str, ...] = ()
-    size_bytes: int = 0
+    sha256: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{64})?$")] = ""
+    also_sha256: tuple[Sha256, ...] = ()
+    size_bytes: Bytes = 0
 
 
 class Hub(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A repository of the Hugging Face hub at an exact revision; `files` are patterns, `needed` must be there after."""
+    """A repository of the Hugging Face hub at an exact revision; `files` are patterns, `needed` must be there after.
+    `sha256` are checksums by file.
+    """
 
-    repository: str
-    revision: str
-    files: tuple[str, ...]
-    needed: tuple[str, ...]
-    sha256: dict[str, str] = {}
+    repository: Annotated[str, msgspec.Meta(pattern=r"^[\w.-]+/[\w.-]+$")]
+    revision: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{40}$")]
+    files: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1, max_length=32)]
+    needed: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1, max_length=32)]
+    sha256: dict[str, Sha256] = {}
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What goes into an ONNX model and how it comes out. Pixel x becomes (x * scale - mean) / std, by channel."""
+    """What goes into an ONNX model and how it comes out. Pixel x (0-255) becomes (x * scale - mean) / std, by channel.
+    `input` is the input's name, empty for the first. `softmax` says that the output is logits and wants one.
+    """
 
     input: str = ""
-    width_px: Annotated[int, msgspec.Meta(ge=16, le=4096)]
-    height_px: Annotated[int, msgspec.Meta(ge=16, le=4096)]
+    width_px: Side
+    height_px: Side
     colours: Colours = "rgb"
     scale: float = 1.0
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -66,71 +70,35 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     fit: Fit = "stretch"
     pad: Annotated[int, msgspec.Meta(ge=0, le=255)] = 0
     decode: Decode = ""
-    strides: tuple[int, ...] = (8, 16, 32)
+    strides: Annotated[tuple[Stride, ...], msgspec.Meta(min_length=1, max_length=8)] = (8, 16, 32)
     softmax: bool = False
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One model. `feature` is what a session lacks without it; `embedded` means that `candor models build` makes it of
-    what an installed package carries, `package` that the package of that name carries `files`, used as they are.
+    """One model. `feature` is what a session lacks without it. It comes from exactly one of: `files`; `hub`;
+    `embedded`, which `candor models build` makes of what an installed package carries; `package`, which carries `files`
+    used as they are. `default` rows are what `candor models pull` fetches without names.
+
     `labels` are the classes in the output's order, or the name of a known list ("coco"). `similarity` maps cosine to
-    percent: rising points (cosine, percent), joined by straight lines.
+    percent: rising points (cosine, percent), joined by straight lines. `size_bytes` is that of a whole `hub` model.
     """
 
     task: Task
-    feature: str
-    licence: str
+    feature: Text
+    licence: Text
     note: str = ""
-    files: tuple[File, ...] = ()
+    default: bool = False
+    files: Annotated[tuple[File, ...], msgspec.Meta(max_length=16)] = ()
     hub: Hub | None = None
-    size_bytes: int = 0
+    size_bytes: Bytes = 0
     embedded: bool = False
-    package: str = ""
+    package: Annotated[str, msgspec.Meta(pattern=r"^\w*$")] = ""
     layout: Layout | None = None
-    labels: tuple[str, ...] | str = ()
-    similarity: tuple[tuple[float, float], ...] = ()
+    labels: Annotated[tuple[Label, ...], msgspec.Meta(max_length=2000)] | str = ()
+    similarity: Annotated[tuple[tuple[float, float], ...], msgspec.Meta(max_length=100)] = ()
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """`models` by name: the name is what settings and `candor models pull` use."""
 
     models: dict[str, Card]
-
-
-def load(own: Path | None = None) -> Manifest:
-    """The product's manifest, and with `own` an operator's, whose rows are added or take the place of ours.
-
-    Raises:
-        BadSettings: naming file, row and field.
-    """
-    models = _read(OURS)
-    if own is not None:
-        models |= _read(own.expanduser())
-    return Manifest(models=models)
-
-
-def _read(path: Path) -> dict[str, Card]:
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise BadSettings(f"is larger than {MAX_BYTES} bytes", field=str(path))
-        content = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise BadSettings(f"cannot be read: {error.strerror}", field=str(path)) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadSettings(f"is not TOML: {error}", field=str(path)) from error
-    rows = content.pop("models", {})
-    if content:
-        raise BadSettings("is not known; rows are [models.NAME]", field=f"{path}: {min(content)}")
-    if not isinstance(rows, dict):
-        raise BadSettings("must be a table", field=f"{path}: models")
-    return {name: _card(row, f"{path}: models.{name}") for name, row in rows.items()}
-
-
-def _card(row: Any, where: str) -> Card:
-    try:
-        card = msgspec.convert(row, Card)
-    except msgspec.ValidationError as error:
-        raise BadSettings(str(error), field=where) from error
-    if isinstance(card.labels, str) and card.labels not in LISTS:
-        raise BadSettings(f"no list of labels {card.labels!r}; there are {', '.join(sorted(LISTS))}", field=where)
-    return card

@@ -21,3 +21,8 @@ class ModelsSettings(ServiceSettings, section="models"):
         description="Folder of models that `candor models build` makes of what the packages carry.",
     )
     manifest: Path | None = Field(None, description="A manifest of your own models, added to the one that comes along.")
+    mirror: str = Field(
+        "",
+        pattern=r"^(https?://\S+)?$",
+        description="Web folder to pull single files from, as MIRROR/FILE; HF_ENDPOINT is the hub's own mirror.",
+    )

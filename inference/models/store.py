@@ -1,28 +1,23 @@
-"""The folder of models: a model is there whole, and the one that was meant, or it is not there."""
+"""The folders of models: a model is there whole, and the one that was meant, or it is not there."""
 
 from __future__ import annotations
 
-import hashlib
-import importlib
 import importlib.util
-import shutil
 from pathlib import Path
 
 import msgspec
 
-from inference.models import labels
-from inference.models.manifest import Card, Hub, Manifest, load
+from inference.models import building, integrity, labels
+from inference.models.manifest import Card, File, Manifest
+from inference.models.reading import load
 from inference.models.settings import ModelsSettings
-from proto.errors import FeatureMissing, Full, NotFound, Unavailable
+from proto.errors import BadInput, FeatureMissing, NotFound
 
-PARTIAL = ".partial"
-_HASH_BLOCK = 1 << 20
-_SPARE_BYTES = 64 << 20
-OWN = "its owner's"
+ABSENT = "is not here"
 
 
 class LocalModel(msgspec.Struct, frozen=True):
-    """A model that is here. `path` is its file, or its folder where it is made of several (Whisper)."""
+    """A model that is here. `path` is its first file, or its folder where it came from the hub (Whisper)."""
 
     name: str
     card: Card
@@ -35,16 +30,20 @@ class LocalModel(msgspec.Struct, frozen=True):
 
 
 class Store:
-    """Models of a manifest (by default the product's and the operator's) in the folders of `settings`; `endpoint` is a
-    mirror of the hub.
+    """The models of a manifest (by default the product's and the operator's) in the folders of `settings`; `endpoint`
+    is a mirror of the hub. Safe for several threads and processes at once.
+
+    Raises:
+        BadSettings: a manifest is wrong; names file, row and field.
     """
 
     def __init__(
         self, settings: ModelsSettings, *, manifest: Manifest | None = None, endpoint: str | None = None
     ) -> None:
         self._endpoint = endpoint
-        self._built = settings.built_dir.expanduser()
+        self._mirror = settings.mirror
         self.folder = settings.dir.expanduser()
+        self.built_folder = settings.built_dir.expanduser()
         self.models = (manifest or load(settings.manifest)).models
 
     def card(self, name: str) -> Card:
@@ -58,25 +57,41 @@ class Store:
         return self.models[name]
 
     def path(self, name: str) -> Path:
-        """Where a model is, or would be."""
+        """Where a model is, or would be: its first file, or the folder of one that comes from the hub."""
+        return self.paths(name)[0]
+
+    def paths(self, name: str) -> tuple[Path, ...]:
+        """All files of a model, or its folder."""
         card = self.card(name)
         if card.hub:
-            return self.folder / name
+            return (self.folder / name,)
         if card.embedded:
-            return self._built / _file_name(name)
-        if card.package:
-            return _package_folder(card.package) / card.files[0].path
-        return self.folder / card.files[0].path
+            return (self.built_folder / building.file_name(name),)
+        root = _package_folder(card.package) if card.package else self.folder
+        return tuple(root / Path(file.path).expanduser() for file in card.files)
 
     def present(self, name: str) -> bool:
-        """Whether the model is here, whole."""
-        card = self.card(name)
+        """Whether the model is here, whole, and the one that the manifest names."""
+        return not self.fault(name)
+
+    def fault(self, name: str) -> str:
+        """What keeps a model from being used, in words; empty where it is here."""
+        card, paths = self.card(name), self.paths(name)
         if card.hub:
-            return all((self.path(name) / file).is_file() for file in card.hub.needed)
-        if card.embedded:
-            return self.path(name).is_file()
-        root = _package_folder(card.package) if card.package else self.folder
-        return all((root / file.path).is_file() for file in card.files)
+            return _folder_fault(card, paths[0])
+        if not any(path.exists() for path in paths):
+            return ABSENT
+        files = card.files or (File(path=paths[0].name),)
+        faults = (integrity.fault(path, file) for path, file in zip(paths, files, strict=True))
+        return next(filter(None, faults), "")
+
+    def size_bytes(self, name: str) -> int:
+        """Bytes of a model on the disk, or to fetch; 0 for one that is not built yet."""
+        card, paths = self.card(name), self.paths(name)
+        here = [file for path in paths for file in ([path] if path.is_file() else path.glob("*")) if file.is_file()]
+        if here:
+            return sum(file.stat().st_size for file in here)
+        return card.size_bytes or sum(file.size_bytes for file in card.files)
 
     def find(self, wanted: str, feature: str) -> LocalModel:
         """A model by its name, or a Whisper folder by its path. An embedded one that is not built yet is built, which
@@ -87,96 +102,77 @@ class Store:
         """
         if wanted in self.models:
             card = self.models[wanted]
-            if card.embedded and not self.present(wanted):
+            if card.embedded:
                 self._build(wanted, feature)
-            if self.present(wanted):
-                return LocalModel(wanted, card, self.path(wanted))
-            raise FeatureMissing(feature, f"model {wanted} is not here", f"candor models pull {wanted}")
+            if fault := self.fault(wanted):
+                raise FeatureMissing(feature, f"model {wanted} {_of(fault)}", self.command(wanted))
+            return LocalModel(wanted, card, self.path(wanted))
         own = Path(wanted).expanduser()
         if own.is_dir():
-            return LocalModel(own.name, Card(task="speech to text", feature=feature, licence=OWN), own)
+            return LocalModel(own.name, Card(task="speech to text", feature=feature, licence="its owner's"), own)
         raise FeatureMissing(feature, f"{wanted} is neither a folder nor one of {', '.join(sorted(self.models))}")
 
-    def _build(self, name: str, feature: str) -> None:
-        try:
-            convert = importlib.import_module("inference.models.convert")
-        except ImportError as error:
-            raise FeatureMissing(feature, f"{name} cannot be built: {error}", "candor models build") from error
-        self._built.mkdir(parents=True, exist_ok=True)
-        convert.build(name, self._built)
+    def command(self, name: str) -> str:
+        """What an operator runs to get a model; empty for a file that they must bring themselves."""
+        card = self.card(name)
+        if card.embedded:
+            return building.COMMAND
+        if card.package:
+            return "uv sync"
+        return f"candor models pull {name}" if card.hub or any(file.url for file in card.files) else ""
 
-    def pull(self, name: str, *, progress: bool = True) -> Path:
-        """Fetch a model from the Hugging Face hub (or the mirror in HF_ENDPOINT) unless it is here; returns its path.
-
-        What an interrupted pull had fetched is kept aside and not fetched again.
+    def build(self, name: str) -> Path:
+        """Make an embedded model unless it is here; returns its file.
 
         Raises:
-            NotFound: no such model, or the hub does not have that revision.
-            Full: not enough room on the disk.
-            Unavailable: the hub cannot be reached, broke off, or sent something else than the pinned weights.
+            BadInput: it is none.
+            FeatureMissing: what it is made of, or room to write, is missing.
         """
         card = self.card(name)
-        if self.present(name):
-            return self.path(name)
-        if card.hub is None:
-            raise NotFound(f"{name} cannot be pulled yet")
-        partial = self.folder / PARTIAL / f"{name}-{card.hub.revision[:12]}"
-        try:
-            partial.mkdir(parents=True, exist_ok=True)
-            _check_room(partial, name, card.size_bytes)
-            from inference.models.hub import fetch  # noqa: PLC0415 - only a pull needs the hub client
+        if not card.embedded:
+            raise BadInput(f"{name} is not built of a package" + (f": {c}" if (c := self.command(name)) else ""))
+        self._build(name, card.feature)
+        return self.path(name)
 
-            fetch(name, card.hub, card.size_bytes, partial, progress=progress, endpoint=self._endpoint)
-            _verify(name, card.hub, partial)
-            return self._put_in_place(name, partial)
-        except OSError as error:
-            raise Unavailable(f"cannot write models to {self.folder}: {error.strerror or error}") from error
-
-    def _put_in_place(self, name: str, partial: Path) -> Path:
-        """One rename, so that nobody ever sees half a model."""
+    def _build(self, name: str, feature: str) -> None:
         final = self.path(name)
-        if final.exists() and not self.present(name):
-            shutil.rmtree(final)
-        try:
-            partial.replace(final)
-        except OSError:
-            if not self.present(name):
-                raise
-            # Another pull of the same model was first.
-            shutil.rmtree(partial, ignore_errors=True)
-        return final
+        if integrity.fault(final, File(path=final.name)):
+            building.build(name, final, feature)
 
+    def pull(self, name: str, *, progress: bool = True) -> Path:
+        """Fetch a model unless it is here; returns its path. What an interrupted pull had fetched is kept aside and not
+        fetched again; a second pull of the same model waits for the first.
 
-def _file_name(name: str) -> str:
-    try:
-        convert = importlib.import_module("inference.models.convert")
-    except ImportError:
-        return f"{name}.onnx"
-    return str(convert.file_name(name))
+        Raises:
+            NotFound: no such model, or the source does not have it.
+            BadInput: the model is not one to fetch.
+            Full: not enough room on the disk.
+            Unavailable: the source cannot be reached, broke off, or sent something else than the pinned files.
+        """
+        card = self.card(name)
+        if card.embedded:
+            raise BadInput(f"{name} is not fetched but built: {building.COMMAND} {name}")
+        if not self.command(name).startswith("candor models pull"):
+            raise BadInput(f"{name} is not fetched: its row in the manifest has no url")
+        from inference.models.pulling import Pull  # noqa: PLC0415 - only a pull needs HTTP clients
+
+        Pull(self, name, mirror=self._mirror, endpoint=self._endpoint, progress=progress).run()
+        return self.path(name)
 
 
 def _package_folder(package: str) -> Path:
+    """Where a package is installed; a folder that is nowhere for one that is not."""
     spec = importlib.util.find_spec(package)
-    return Path(spec.origin).parent if spec and spec.origin else Path("/nonexistent")
+    return Path(spec.origin).parent if spec and spec.origin else Path("/nowhere") / package
 
 
-def _check_room(folder: Path, name: str, size_bytes: int) -> None:
-    have = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    need = size_bytes - have + _SPARE_BYTES
-    free = shutil.disk_usage(folder).free
-    if free < need:
-        raise Full(f"{name} needs {need >> 20} MiB more in {folder}, {free >> 20} MiB are free")
+def _folder_fault(card: Card, folder: Path) -> str:
+    assert card.hub is not None
+    if not folder.is_dir():
+        return ABSENT
+    files = [File(path=name, sha256=card.hub.sha256.get(name, "")) for name in card.hub.needed]
+    return next(filter(None, (integrity.fault(folder / file.path, file) for file in files)), "")
 
 
-def _verify(name: str, hub: Hub, folder: Path) -> None:
-    lacking = [file for file in hub.needed if not (folder / file).is_file()]
-    if lacking:
-        raise NotFound(f"{hub.repository} at {hub.revision[:12]} has no {', '.join(lacking)}")
-    for file, sha256 in hub.sha256.items():
-        digest = hashlib.sha256()
-        with (folder / file).open("rb") as stream:
-            while block := stream.read(_HASH_BLOCK):
-                digest.update(block)
-        if digest.hexdigest() != sha256:
-            shutil.rmtree(folder)
-            raise Unavailable(f"{file} of {name} is not the pinned one: thrown away, pull again")
+def _of(fault: str) -> str:
+    return fault if fault == ABSENT else f"cannot be used: {fault}"
