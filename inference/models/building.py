@@ -2,41 +2,58 @@
 
 from __future__ import annotations
 
-import importlib
 import shutil
+from importlib import metadata
 from pathlib import Path
 
+from inference.backends.settings import OnnxSettings
+from inference.models import convert
 from inference.models.integrity import put_in_place
 from inference.models.locks import alone
 from proto.errors import FeatureMissing, Unavailable
 
-CONVERTER = "inference.models.convert"
 WAIT_S = 120.0
 COMMAND = "candor models build"
 
 
-def file_name(name: str) -> str:
+def is_for_gpu() -> bool:
+    """Whether this installation runs models on a GPU, as far as settings and packages say."""
+    provider = OnnxSettings.load().provider
+    if provider != "auto":
+        return provider != "cpu"
+    try:
+        metadata.version("onnxruntime-gpu")
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def file_name(name: str, *, for_gpu: bool) -> str:
     """Name of the built file. It changes with whatever the result depends on, so that an old one is never taken."""
-    return str(importlib.import_module(CONVERTER).file_name(name))
+    try:
+        return convert.file_name(name, for_gpu=for_gpu)
+    except Unavailable:
+        # Without the package there is nothing to build, and no file of that name.
+        return f"{name}-without-mediapipe.onnx"
 
 
-def build(name: str, final: Path, feature: str) -> None:
+def build(name: str, final: Path, feature: str, *, for_gpu: bool) -> None:
     """Make `final`, unless another process was first. Takes seconds; nobody sees half a file.
 
     Raises:
         FeatureMissing: the package, or room to write, is missing.
     """
     folder = final.parent
+    workshop = folder / f".{name}.building"
     try:
         with alone(folder / f".{name}.lock", WAIT_S):
-            if final.is_file():
+            if final.is_file() and final.stat().st_size:
                 return
-            workshop = folder / f".{name}.building"
             # Left behind by a process that died.
             shutil.rmtree(workshop, ignore_errors=True)
             workshop.mkdir()
             try:
-                put_in_place(importlib.import_module(CONVERTER).build(name, workshop), final)
+                put_in_place(convert.build(name, workshop, for_gpu=for_gpu), final)
             finally:
                 shutil.rmtree(workshop, ignore_errors=True)
     except (OSError, Unavailable) as error:

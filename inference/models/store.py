@@ -31,15 +31,22 @@ class LocalModel(msgspec.Struct, frozen=True):
 
 class Store:
     """The models of a manifest (by default the product's and the operator's) in the folders of `settings`; `endpoint`
-    is a mirror of the hub. Safe for several threads and processes at once.
+    is a mirror of the hub. What is built here is built `for_gpu` or for the CPU (None: as settings and packages say).
+    Safe for several threads and processes at once.
 
     Raises:
         BadSettings: a manifest is wrong; names file, row and field.
     """
 
     def __init__(
-        self, settings: ModelsSettings, *, manifest: Manifest | None = None, endpoint: str | None = None
+        self,
+        settings: ModelsSettings,
+        *,
+        manifest: Manifest | None = None,
+        endpoint: str | None = None,
+        for_gpu: bool | None = None,
     ) -> None:
+        self._for_gpu = building.is_for_gpu() if for_gpu is None else for_gpu
         self._endpoint = endpoint
         self._mirror = settings.mirror
         self.folder = settings.dir.expanduser()
@@ -66,7 +73,7 @@ class Store:
         if card.hub:
             return (self.folder / name,)
         if card.embedded:
-            return (self.built_folder / building.file_name(name),)
+            return (self.built_folder / building.file_name(name, for_gpu=self._for_gpu),)
         root = _package_folder(card.package) if card.package else self.folder
         return tuple(root / Path(file.path).expanduser() for file in card.files)
 
@@ -137,7 +144,7 @@ class Store:
     def _build(self, name: str, feature: str) -> None:
         final = self.path(name)
         if integrity.fault(final, File(path=final.name)):
-            building.build(name, final, feature)
+            building.build(name, final, feature, for_gpu=self._for_gpu)
 
     def pull(self, name: str, *, progress: bool = True) -> Path:
         """Fetch a model unless it is here; returns its path. What an interrupted pull had fetched is kept aside and not
