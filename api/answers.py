@@ -67,7 +67,7 @@ _SAYS = {
     404: "There is no such session or file.",
     406: "The answer cannot be had in an accepted format.",
     408: "The body took too long to arrive.",
-    409: "The session is over.",
+    409: "There is something already that this would replace.",
     410: "The session is over.",
     412: "If-Match does not name the current ICE session.",
     413: "The body is too large.",

@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from api import answers, auth, problems
 from api.middleware import BodyLimit, Cors, Guard, Trace
 from api.parts import Parts
-from api.routers import evidence, feed, findings, health, notice, pages, sessions, whip
+from api.routers import evidence, feed, findings, health, identity, notice, pages, sessions, whip
 from api.settings import ApiSettings
 from api.whip import check_turn
 from runtime.bus import Bus
@@ -34,7 +34,7 @@ def create_app(settings: ApiSettings, bus: Bus) -> FastAPI:
     check_turn(settings)
     app = FastAPI(title=TITLE, version=version("candor"), description=ABOUT, docs_url=None, redoc_url=None)
     app.state.parts = Parts.of(settings, bus, keys)
-    for router in (sessions, notice, findings, evidence, feed, whip, health, pages):
+    for router in (sessions, identity, notice, findings, evidence, feed, whip, health, pages):
         app.include_router(router.router)
     pages.mount(app)
     problems.install(app)

@@ -37,7 +37,7 @@ class Erasure:
         self._timeout_s = settings.bus_timeout_s
 
     async def erase(self, session: str) -> Receipt:
-        """End the session, close its peers, and erase log, sound, frames, alerts, evidence and snapshot.
+        """End the session, close its peers, and erase log, sound, frames, alerts, evidence, snapshot and face.
 
         What workers still had in hand arrives late, so it is looked for until nothing came for a while (bounded; the
         aggregator erases what comes even later, because the session's beginning is gone).
@@ -72,6 +72,7 @@ class Erasure:
             alerts=counts.alerts,
             dead_letters=dead,
             snapshot=counts.snapshots > 0,
+            identity=counts.identities > 0,
         )
 
     async def _exists(self, session: str) -> bool:
@@ -98,13 +99,15 @@ class Erasure:
         recorded = await self._within(self._bus.purge(subjects.RECORDED, subjects.recorded(session)))
         alerts = await self._within(self._bus.purge(subjects.ALERTS, subjects.alerts(session)))
         evidence = await self._evidence(session)
-        snapshot = await self._snapshot(session)
+        snapshot = await self._value(subjects.KV_SESSIONS, session)
+        identity = await self._value(subjects.KV_IDENTITIES, session)
         counts.log += erased_log
         counts.audio += audio
         counts.alerts += alerts
         counts.evidence += evidence
         counts.snapshots += snapshot
-        return erased_log + audio + frames + recorded + alerts + evidence + snapshot
+        counts.identities += identity
+        return erased_log + audio + frames + recorded + alerts + evidence + snapshot + identity
 
     async def _evidence(self, session: str) -> int:
         objects = await self._within(self._bus.objects(subjects.OBJECTS_EVIDENCE))
@@ -116,8 +119,8 @@ class Erasure:
         # By subject, never by reading: what was put aside can be a megabyte each.
         return await self._within(self._bus.purge(subjects.DEAD, subjects.dead("*", session)))
 
-    async def _snapshot(self, session: str) -> int:
-        bucket = await self._within(self._bus.bucket(subjects.KV_SESSIONS))
+    async def _value(self, name: str, session: str) -> int:
+        bucket = await self._within(self._bus.bucket(name))
         there = await self._within(bucket.get(session)) is not None
         await self._within(bucket.purge(session))
         return int(there)
@@ -137,3 +140,4 @@ class _Counts:
         self.evidence = 0
         self.alerts = 0
         self.snapshots = 0
+        self.identities = 0

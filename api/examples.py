@@ -6,8 +6,10 @@ from api import report
 from api.models import (
     Analysed,
     CreatedSession,
+    DocumentResult,
     EvidenceItem,
     EvidenceList,
+    Identity,
     Ledger,
     Notice,
     Receipt,
@@ -148,6 +150,29 @@ RECEIPT = Receipt(
     alerts=1,
     dead_letters=0,
     snapshot=True,
+    identity=True,
+)
+
+IDENTITY = Identity(
+    session=ID,
+    registered=True,
+    model="sface",
+    origin="photo",
+    registered_at="2026-01-01T00:00:04.200+00:00",
+    t_s=4.2,
+)
+
+DOCUMENT = DocumentResult(
+    session=ID,
+    document_type="passport",
+    model="sface",
+    similarity_pct=88.4,
+    threshold_pct=80.0,
+    matches=True,
+    registered=True,
+    rotation_deg=90,
+    document_confidence=0.93,
+    live_confidence=0.97,
 )
 
 REPORT = report.build(VIEW, TRANSCRIPT.segments, (EVIDENCE,), generated_at="2026-01-01T00:01:03+00:00")

@@ -21,6 +21,10 @@ from runtime import tracing
 from runtime.log import get_logger
 
 WHIP = "/v1/whip/"
+PICTURES = {"identity": 1, "document": 2}
+"""Paths of a session that take pictures, by their last part: how many."""
+FORM_BYTES = 16 * 1024
+"""What a form takes besides its pictures."""
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 SECURITY_HEADERS = {
@@ -31,6 +35,7 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_TAKES_PICTURES = re.compile(r"/v1/sessions/[^/]+/identity(/document)?")
 
 log = get_logger("api.access")
 
@@ -126,7 +131,7 @@ def _allow(answer: MutableHeaders, origin: str, preflight: bool) -> None:
     if origin != "*":
         answer.add_vary_header("Origin")
     if preflight:
-        answer["Access-Control-Allow-Methods"] = "GET, POST, PATCH, DELETE, OPTIONS"
+        answer["Access-Control-Allow-Methods"] = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
         answer["Access-Control-Allow-Headers"] = "Authorization, Content-Type, If-Match, Last-Event-ID, X-Request-Id"
         answer["Access-Control-Max-Age"] = "600"
     else:
@@ -176,21 +181,30 @@ class BodyLimit:
 
     def __init__(self, app: ASGIApp, settings: ApiSettings) -> None:
         self._app = app
-        self._max_bytes = settings.max_body_bytes
-        self._timeout_s = settings.body_timeout_s
+        self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = MAX_SDP_BYTES if scope["path"].startswith(WHIP) else self._max_bytes
+        limit, timeout_s = self._limits(scope["path"])
         declared = Headers(scope=scope).get("content-length", "0")
         if declared.isdecimal() and int(declared) > limit:
             answer = problems.response(413, _too_large(limit), request_id=scope.get("candor.request_id", ""))
             answer.headers["Connection"] = "close"
             await answer(scope, receive, send)
         else:
-            await self._app(scope, _Limited(receive, limit, self._timeout_s), send)
+            await self._app(scope, _Limited(receive, limit, timeout_s), send)
+
+    def _limits(self, path: str) -> tuple[int, float]:
+        """Most bytes of a body, and the time it may take."""
+        settings = self._settings
+        if path.startswith(WHIP):
+            return MAX_SDP_BYTES, settings.body_timeout_s
+        if _TAKES_PICTURES.fullmatch(path):
+            pictures = PICTURES[path.rpartition("/")[2]]
+            return pictures * settings.max_picture_bytes + FORM_BYTES, settings.picture_timeout_s
+        return settings.max_body_bytes, settings.body_timeout_s
 
 
 class _Limited:

@@ -200,7 +200,9 @@ class Timeline(Answered, frozen=True, kw_only=True):
 
 
 class Receipt(Answered, frozen=True, kw_only=True):
-    """What an erasure removed; `snapshot` says whether there was one. `deleted_at` is UTC, ISO 8601."""
+    """What an erasure removed; `snapshot` and `identity` (a registered face) say whether there was one. `deleted_at` is
+    UTC, ISO 8601.
+    """
 
     id: str
     deleted_at: str
@@ -210,6 +212,37 @@ class Receipt(Answered, frozen=True, kw_only=True):
     alerts: int
     dead_letters: int
     snapshot: bool
+    identity: bool = False
+
+
+class Identity(Answered, frozen=True, kw_only=True):
+    """Whether a face is registered for a session: with which model, of what (photo or live picture), and when (UTC, ISO
+    8601, and session seconds).
+    """
+
+    session: str
+    registered: bool
+    model: str = ""
+    origin: str = ""
+    registered_at: str | None = None
+    t_s: float | None = None
+
+
+class DocumentResult(Answered, frozen=True, kw_only=True):
+    """An ID document's portrait beside a live face. `similarity_pct` is 0-100, `matches` from `threshold_pct` on;
+    `registered`: the live face is now the session's reference. `rotation_deg`: the document was turned clockwise by it.
+    """
+
+    session: str
+    document_type: str
+    model: str
+    similarity_pct: float
+    threshold_pct: float
+    matches: bool
+    registered: bool
+    rotation_deg: int
+    document_confidence: float
+    live_confidence: float
 
 
 def summarise(view: SessionView) -> SessionSummary:

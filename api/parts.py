@@ -13,6 +13,7 @@ from api.auth import Keys, Right, bearer
 from api.erasure import Erasure
 from api.feed import Hub
 from api.findings import Findings
+from api.identity import Identities
 from api.listing import Listing
 from api.notice import Notices
 from api.policies import Policies
@@ -45,6 +46,7 @@ class Parts:
     notices: Notices
     erasure: Erasure
     whip: Whip
+    identities: Identities
 
     @classmethod
     def of(cls, settings: ApiSettings, bus: Bus, keys: Keys) -> Parts:
@@ -63,6 +65,7 @@ class Parts:
             notices=Notices(bus.settings.log_retention_days, keys, sessions),
             erasure=Erasure(settings, bus, listing),
             whip=Whip(settings, bus, keys, sessions),
+            identities=Identities(settings, bus, keys, sessions),
         )
 
 

@@ -27,10 +27,14 @@ log = get_logger("api")
 class HttpRefused(Refused):
     """A refusal that only HTTP has a word for, such as 415 or 428."""
 
-    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, detail: str, headers: Mapping[str, str] | None = None, *, code: str = "", field: str = ""
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.headers = dict(headers or {})
+        self.code = code
+        self.field = field
 
 
 class FieldError(msgspec.Struct, frozen=True):
@@ -41,7 +45,9 @@ class FieldError(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """RFC 9457 problem details. `request_id` is also in the response's X-Request-Id and in the server's log."""
+    """RFC 9457 problem details. `request_id` is also in the response's X-Request-Id and in the server's log. `code`
+    says for programs what `detail` says for people, where the status alone leaves it open.
+    """
 
     type: str
     title: str
@@ -49,6 +55,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: str
     request_id: str = ""
     errors: tuple[FieldError, ...] = ()
+    code: str = ""
 
 
 _STATUS: tuple[tuple[type[CandorError], int], ...] = (
@@ -71,6 +78,7 @@ def response(
     request_id: str = "",
     headers: Mapping[str, str] | None = None,
     errors: Sequence[FieldError] = (),
+    code: str = "",
 ) -> Response:
     """A problem as a response."""
     title = HTTPStatus(status).phrase
@@ -81,6 +89,7 @@ def response(
         detail=detail,
         request_id=request_id,
         errors=tuple(errors),
+        code=code,
     )
     return Response(msgspec.json.encode(problem), status, dict(headers or {}), MEDIA_TYPE)
 
@@ -96,7 +105,10 @@ def install(app: FastAPI) -> None:
 def of(error: CandorError, request_id: str = "") -> Response:
     """The problem that says `error`."""
     if isinstance(error, HttpRefused):
-        return response(error.status, str(error), request_id=request_id, headers=error.headers)
+        found = (FieldError(error.field, str(error)),) if error.field else ()
+        return response(
+            error.status, str(error), request_id=request_id, headers=error.headers, errors=found, code=error.code
+        )
     status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
     headers: dict[str, str] = {}
     if status == 401:

@@ -54,8 +54,13 @@ class ApiSettings(ServiceSettings, section="api"):
     turn_username: str = Field("", description="User name for the turn: and turns: URLs of ice_servers.")
     turn_password: SecretStr = Field(SecretStr(""), description="Password for the same.")
 
-    max_body_bytes: int = Field(64 * 1024, ge=1024, description="Largest request body, WHIP apart (128 KiB by design).")
+    max_body_bytes: int = Field(
+        64 * 1024, ge=1024, description="Largest request body, pictures and WHIP (128 KiB by design) apart."
+    )
     body_timeout_s: float = Field(10.0, gt=0, description="How long a request body may take to arrive.")
+    max_picture_bytes: int = Field(10_000_000, ge=1024, description="Largest picture that may be sent in.")
+    picture_timeout_s: float = Field(60.0, gt=0, description="How long a body with pictures may take to arrive.")
+    max_uploads: int = Field(8, ge=1, description="Bodies with pictures taken at once; above it, new ones get 503.")
     max_connections: int = Field(2000, ge=1, description="Connections held at once; above it, answers are 503.")
     max_listed: int = Field(20_000, ge=1, description="Sessions kept in the list; above it, the oldest ended ones go.")
     max_watchers: int = Field(500, ge=1, description="Live feeds served at once; above it, new ones get 503.")

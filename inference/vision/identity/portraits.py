@@ -19,6 +19,10 @@ from proto.errors import FeatureMissing, Refused
 from proto.identity import Code
 
 ROTATIONS_DEG = (0, 90, 180, 270)
+SURE = 0.8
+"""Score of a find after which a document is not looked at more closely. Measured on 9 photos: upright faces score 0.85
+and more, upside down, where a detector readily sees one too, 0.79 at most."""
+
 UPRIGHT_DEG = 45.0
 """A face that leans less than this stands in the quarter turn in which it was found."""
 
