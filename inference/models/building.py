@@ -53,7 +53,10 @@ def build(name: str, final: Path, feature: str, *, for_gpu: bool) -> None:
             shutil.rmtree(workshop, ignore_errors=True)
             workshop.mkdir()
             try:
-                put_in_place(convert.build(name, workshop, for_gpu=for_gpu), final)
+                made = convert.build(name, workshop, for_gpu=for_gpu)
+                # Built by root while an image is made, read by a worker that is not.
+                made.chmod(0o644)
+                put_in_place(made, final)
             finally:
                 shutil.rmtree(workshop, ignore_errors=True)
     except (OSError, Unavailable) as error:
