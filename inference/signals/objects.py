@@ -15,12 +15,12 @@ from proto.observations import SeenObject
 PERSON = "person"
 
 PARTIAL_BELOW = 0.4
-"""Score below which a find is called partial. Seen with YOLOX-nano: a phone in a hand scores 0.41 to 0.63 in all but four
-of a clip's hundred frames, 0.22 to 0.29 with a tenth of it cut off; hands taken for one 0.31, on one frame 0.45."""
+"""Score below which a find is called partial. Seen with YOLOX-nano: a phone in a hand scores 0.40 to 0.63 in all but
+four of a clip's hundred frames, 0.22 to 0.29 with a tenth of it cut off; hands taken for one 0.31, on one frame 0.45."""
 
 EDGE_SHARE = 0.005
-"""A box so near to the picture's edge, as a share of its side, is cut off by it: 3 px of 640. Boxes of phones that were cut
-off on purpose ended within 1.1 px of it."""
+"""A box so near to the picture's edge, as a share of its side, is cut off by it: 3 px of 640. Boxes of phones that were
+cut off on purpose ended within 1.1 px of it."""
 
 ONE_THING = 0.6
 """Boxes of two labels with a larger intersection over union are one thing, which has the better label."""
