@@ -1,10 +1,13 @@
-"""What a process says about itself: `/healthz` (it runs), `/readyz` (it can do its work), `/metrics`."""
+"""What a process says about itself: `/healthz` (it runs), `/readyz` (it can do its work), `/health` (all of it: what it
+lacks, and what runs its models), `/metrics`.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import msgspec
@@ -16,59 +19,124 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from proto.errors import Unavailable
+from proto.health import HealthPart, ProcessHealth
 from runtime import metrics
 
+NODE = f"{socket.gethostname()}-{os.getpid()}"
+"""Names this process among those of its service."""
 
-class Part(msgspec.Struct, frozen=True):
-    """One thing a process depends on or offers. Only a critical one that fails makes the process not ready."""
 
-    name: str
-    ok: bool
-    detail: str
-    critical: bool
+FEATURE = "feature:"
+"""Parts named so are what sessions get from this process, or lack."""
+
+RUNS_ON = "provider:"
+"""Parts named so are models that run on something else than they should."""
+
+
+class RunsOn(msgspec.Struct, frozen=True, kw_only=True):
+    """A model and what really runs it. `wanted` is what should (empty: this will do), `reason` why it does not."""
+
+    model: str
+    provider: str
+    wanted: str = ""
+    reason: str = ""
+    command: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return self.wanted in ("", self.provider)
 
 
 class Health:
     """The parts of a process and how they are; written by the service, read by the probes."""
 
     def __init__(self) -> None:
-        self._parts: dict[str, Part] = {}
+        self._parts: dict[str, HealthPart] = {}
         self._checks: dict[str, Callable[[], bool]] = {}
+        self._providers: dict[str, RunsOn] = {}
+        self._running: list[Callable[[], Iterable[RunsOn]]] = []
 
-    def set(self, name: str, *, ok: bool, detail: str = "", critical: bool = True) -> None:
-        """Say how a part is. Parts named `feature:...` also show in the metric candor_feature_available."""
-        self._parts[name] = Part(name, ok, detail, critical)
-        if name.startswith("feature:"):
-            metrics.FEATURE_UP.labels(name.removeprefix("feature:")).set(ok)
+    def set(self, name: str, *, ok: bool, detail: str = "", critical: bool = True, command: str = "") -> None:
+        """Say how a part is; only a critical one that fails makes the process not ready. `command` is what makes it
+        available. Parts named `feature:...` also show in the metric candor_feature_available.
+        """
+        self._parts[name] = HealthPart(name=name, ok=ok, detail=detail, critical=critical, command=command)
+        if name.startswith(FEATURE):
+            metrics.FEATURE_UP.labels(name.removeprefix(FEATURE)).set(ok)
 
     def check(self, name: str, probe: Callable[[], bool]) -> None:
         """A critical part that is asked each time, e.g. the connection."""
         self._checks[name] = probe
 
-    def parts(self) -> list[Part]:
-        asked = [Part(name, probe(), "", critical=True) for name, probe in self._checks.items()]
-        return asked + list(self._parts.values())
+    def provider(self, model: str, provider: str) -> None:
+        """Say what runs a model, once for all."""
+        self._providers[model] = RunsOn(model=model, provider=provider)
+
+    def runs_on(self, probe: Callable[[], Iterable[RunsOn]]) -> None:
+        """Models that are asked for each time: one that is loaded again may run on something else than before."""
+        if probe not in self._running:
+            self._running.append(probe)
+
+    def parts(self) -> list[HealthPart]:
+        asked = [HealthPart(name=name, ok=probe()) for name, probe in self._checks.items()]
+        return asked + list(self._parts.values()) + [_fallen_back(model) for model in self._models() if not model.ok]
+
+    def providers(self) -> dict[str, str]:
+        """Provider by model."""
+        return {one.model: one.provider for one in self._models()}
+
+    def report(self, service: str) -> ProcessHealth:
+        """All of it, as it is told over the bus."""
+        parts = tuple(self.parts())
+        return ProcessHealth(service=service, node=NODE, ready=_ready(parts), parts=parts, providers=self.providers())
 
     @property
     def ready(self) -> bool:
-        return all(part.ok for part in self.parts() if part.critical)
+        return _ready(self.parts())
+
+    def _models(self) -> list[RunsOn]:
+        return [*self._providers.values(), *(one for probe in self._running for one in probe())]
+
+
+def _ready(parts: Iterable[HealthPart]) -> bool:
+    return all(part.ok for part in parts if part.critical)
+
+
+def _fallen_back(model: RunsOn) -> HealthPart:
+    detail = f"wants {model.wanted}, runs on {model.provider}: {model.reason}"
+    return HealthPart(name=f"{RUNS_ON}{model.model}", ok=False, detail=detail, critical=False, command=model.command)
 
 
 def _app(service: str, health: Health) -> Starlette:
-    def report(ok: bool, status: int) -> Response:
-        body = {"service": service, "ok": ok, "parts": health.parts()}
+    def answer(body: object, status: int = 200) -> Response:
         return Response(msgspec.json.encode(body), status, media_type="application/json")
 
+    def report(status: int) -> Response:
+        return answer({"service": service, "ok": health.ready, "parts": health.parts()}, status)
+
     async def healthz(_request: Request) -> Response:
-        return report(health.ready, 200)
+        return report(200)
 
     async def readyz(_request: Request) -> Response:
-        return report(health.ready, 200 if health.ready else 503)
+        return report(200 if health.ready else 503)
+
+    async def health_(_request: Request) -> Response:
+        told = health.report(service)
+        return answer(
+            {
+                "service": service,
+                "node": told.node,
+                "ok": told.ready,
+                "parts": told.parts,
+                "providers": told.providers,
+            }
+        )
 
     async def metrics_(_request: Request) -> Response:
         return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics_)])
+    routes = {"/healthz": healthz, "/readyz": readyz, "/health": health_, "/metrics": metrics_}
+    return Starlette(routes=[Route(path, endpoint) for path, endpoint in routes.items()])
 
 
 class QuietServer(uvicorn.Server):

@@ -20,3 +20,10 @@ DEAD_LETTERS = Counter("candor_dead_letters", "Messages put aside because they c
 LEASES_HELD = Gauge("candor_leases_held", "Leases this process holds")
 LEASES_LOST = Counter("candor_leases_lost", "Leases that ran out before they were renewed")
 FEATURE_UP = Gauge("candor_feature_available", "1 where a feature works in this process", ["feature"])
+ONNX_PROVIDER = Gauge("candor_onnx_provider", "1 for the provider that really runs a model", ["model", "provider"])
+ONNX_FALLBACK = Gauge(
+    "candor_onnx_fallback", "1 where a model runs on another provider than it should", ["model", "wanted", "got"]
+)
+ONNX_NODES = Gauge(
+    "candor_onnx_nodes", "Nodes of a model's graph, by the provider they are given to", ["model", "provider"]
+)
