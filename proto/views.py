@@ -69,9 +69,11 @@ class CouldNotTell(msgspec.Struct, frozen=True, kw_only=True):
 class Measures(msgspec.Struct, frozen=True, kw_only=True):
     """Figures over the whole session so far; a share is 0-1, None is "not measured".
 
-    `identity_pct` is the mean similarity to the registered face over `identity_checks` that could tell. `expression` is
-    the smoothed expression now in percent, and only there where the policy allows it; `expression_model` is "geometry"
-    where it is an estimate without a model.
+    `identity_pct` is the mean similarity to the registered face over `identity_checks` that could tell;
+    `identity_undecided` counts those that could not. `expression` is the smoothed expression now in percent,
+    `expression_mean` that of the whole session, both only there where the policy allows it; `expression_model` is
+    "geometry" where it is an estimate without a model. `text_looks` counts searches for readable text, `text_found`
+    those that found some.
     """
 
     frames_seen: int = 0
@@ -89,6 +91,10 @@ class Measures(msgspec.Struct, frozen=True, kw_only=True):
     identity_failures: int = 0
     expression: dict[str, float] | None = None
     expression_model: str = ""
+    identity_undecided: int = 0
+    expression_mean: dict[str, float] | None = None
+    text_looks: int = 0
+    text_found: int = 0
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,9 @@ from typing import Literal, get_args
 import msgspec
 
 from aggregator.risk.gaze import UNKNOWN, Offset
+from aggregator.risk.identity import Likeness
 from aggregator.risk.look import Picture
+from aggregator.risk.text import Line
 from proto.observations import SeenObject
 from proto.policy import Rule
 
@@ -21,11 +23,14 @@ FRONTAL_TURN_DEG = 25.0
 """With the head turned further than this, it is the head that looks away, not the eyes."""
 
 Verdict = bool | None
-Drive = Literal["frame", "objects", "sound", "source", "nothing"]
+Drive = Literal["frame", "objects", "identity", "text", "sound", "source", "nothing"]
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """All that can be judged at `t_s`. `poor` says that packets were lost, so that no picture proves anything."""
+    """All that can be judged at `t_s`. `poor` says that packets were lost, so that no picture proves anything.
+
+    `likeness` is None where a comparison could not tell.
+    """
 
     t_s: float
     poor: bool = False
@@ -34,6 +39,8 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     eyes_closed: bool = False
     turns: int = 0
     objects: tuple[SeenObject, ...] = ()
+    likeness: Likeness | None = None
+    lines: tuple[Line, ...] = ()
     whisper: float | None = None
     connected: bool = True
     loss_reason: str = ""
@@ -42,19 +49,27 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
 Condition = Callable[[Moment, Rule, bool], Verdict]
 """Verdict on a moment; the last argument says whether the episode is open, so that `exit` applies, not `enter`."""
 
+Tell = Callable[[Moment, Rule], str]
+"""A sentence on what was seen, for the ledger line; empty where there is nothing to add."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spec:
     """One row: `drive` says which observations ask the question, `why` begins the ledger line's sentence.
 
-    `at_once`: a fact, not a measurement, that needs no second look. `needs` names an inference the policy must allow.
+    `at_once`: a fact, not a measurement, that needs no second look. `in_a_row`: it takes `count` (3) looks
+    in a row. `needs` names an inference the policy must allow. `same_as` is a rule that may see the same thing: while
+    its episode is open this one is not asked, and within the cool-down after either fired neither does.
     """
 
     condition: Condition
     drive: Drive
     why: str
     at_once: bool = False
+    in_a_row: bool = False
     needs: Literal["", "emotion"] = ""
+    same_as: str = ""
+    tell: Tell | None = None
 
 
 def threshold(rule: Rule, enter: float, exit_: float, active: bool) -> float:
@@ -115,18 +130,39 @@ def reading_pattern(moment: Moment, rule: Rule, _active: bool) -> Verdict:
 
 
 def phone(moment: Moment, rule: Rule, active: bool) -> Verdict:
-    """A whole object with one of the rule's labels, with a score of at least `enter`."""
-    return _object(moment, rule, active, partial=False)
+    """A whole object with one of the rule's labels, with a score of at least `enter`.
+
+    One that is only partly in view neither begins an episode nor ends it: it keeps an open one going.
+    """
+    found = _objects(moment, rule, active)
+    if not found:
+        return None if found is None else False
+    return True if active or any(not thing.partial for thing in found) else None
 
 
 def phone_partial(moment: Moment, rule: Rule, active: bool) -> Verdict:
-    """The same, of an object that is only partly in view."""
-    return _object(moment, rule, active, partial=True)
+    """At least part of such an object: one that seems now whole, now partial is here all the time."""
+    found = _objects(moment, rule, active)
+    return None if found is None else bool(found)
 
 
 def suspicious_object(moment: Moment, rule: Rule, active: bool) -> Verdict:
     """An object with one of the rule's labels, whole or in part."""
-    return _object(moment, rule, active, partial=None)
+    found = _objects(moment, rule, active)
+    return None if found is None else bool(found)
+
+
+def identity_mismatch(moment: Moment, _rule: Rule, _active: bool) -> Verdict:
+    """The face was compared with the registered one and is not like it."""
+    return None if moment.likeness is None else not moment.likeness.matches
+
+
+def text_in_view(moment: Moment, rule: Rule, active: bool) -> Verdict:
+    """Text that is read with a confidence of at least `enter`, and stays where it is from look to look."""
+    if moment.poor:
+        return None
+    least = threshold(rule, 0.6, 0.5, active)
+    return any(line.steady and line.confidence >= least for line in moment.lines)
 
 
 def whispering(moment: Moment, rule: Rule, active: bool) -> Verdict:
@@ -145,29 +181,52 @@ def unmeasured(_moment: Moment, _rule: Rule, _active: bool) -> Verdict:
     return None
 
 
-def _object(moment: Moment, rule: Rule, active: bool, *, partial: bool | None) -> Verdict:
+def _objects(moment: Moment, rule: Rule, active: bool) -> tuple[SeenObject, ...] | None:
+    """Objects with one of the rule's labels and at least its score; None where the picture proves nothing."""
     if moment.poor or (moment.picture is not None and moment.picture.unfit):
         return None
     least = threshold(rule, 0.5, 0.4, active)
-    return any(
-        found.label in rule.labels and least <= found.score <= 1.0 and (partial is None or found.partial == partial)
-        for found in moment.objects
-    )
+    return tuple(thing for thing in moment.objects if thing.label in rule.labels and least <= thing.score <= 1.0)
+
+
+def tell_objects(moment: Moment, rule: Rule) -> str:
+    """Which ones, in the model's words."""
+    names = dict.fromkeys(thing.label for thing in _objects(moment, rule, True) or ())
+    return f"It looks like: {', '.join(names)}." if names else ""
+
+
+def tell_likeness(moment: Moment, _rule: Rule) -> str:
+    """How like the last face was. Cut off, so that what is below the threshold is shown below it."""
+    found = moment.likeness
+    return "" if found is None else f"The last look: {int(found.similarity_pct)} % alike."
+
+
+def tell_text(moment: Moment, _rule: Rule) -> str:
+    """How sure the reading is and where it stands; the words only where the policy keeps them."""
+    steady = [line for line in moment.lines if line.steady]
+    if not steady:
+        return ""
+    surest = steady[0]
+    words = f": “{surest.words}”" if surest.words else ""
+    return f"Lines: {len(steady)}; the surest {int(100 * surest.confidence)} %, {surest.where}{words}."
 
 
 RULES: dict[str, Spec] = {
-    "PHONE_DETECTED": Spec(phone, "objects", "A phone in view"),
-    "PHONE_PARTIAL_DETECTED": Spec(phone_partial, "objects", "Part of a phone in view"),
+    "PHONE_DETECTED": Spec(phone, "objects", "A phone in view", same_as="PHONE_PARTIAL_DETECTED"),
+    "PHONE_PARTIAL_DETECTED": Spec(phone_partial, "objects", "Part of a phone in view", same_as="PHONE_DETECTED"),
     "MULTIPLE_FACES": Spec(multiple_faces, "frame", "More than one face in view"),
     "EYES_OFF_SCREEN": Spec(eyes_off_screen, "frame", "Eyes off the screen"),
     "LOOKING_AWAY": Spec(looking_away, "frame", "Head turned away"),
     "NO_FACE": Spec(no_face, "frame", "Nobody in view"),
-    "SUSPICIOUS_OBJECT": Spec(suspicious_object, "objects", "An object that does not belong here in view"),
+    "SUSPICIOUS_OBJECT": Spec(suspicious_object, "objects", "An object worth a look in view", tell=tell_objects),
     "WHISPERING": Spec(whispering, "sound", "A voice like a whisper"),
     "READING_PATTERN": Spec(reading_pattern, "frame", "Eyes moving as if reading beside the screen"),
     "STRESS_HIGH": Spec(unmeasured, "nothing", "Signs of stress", needs="emotion"),
     "SECOND_VOICE": Spec(unmeasured, "nothing", "A second voice"),
-    "IDENTITY_MISMATCH": Spec(unmeasured, "nothing", "A face unlike the reference"),
+    "IDENTITY_MISMATCH": Spec(
+        identity_mismatch, "identity", "A face unlike the reference picture", in_a_row=True, tell=tell_likeness
+    ),
+    "TEXT_IN_VIEW": Spec(text_in_view, "text", "Readable text in view", tell=tell_text),
     "SOURCE_LOST": Spec(source_lost, "source", "Connection over", at_once=True),
 }
 

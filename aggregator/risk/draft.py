@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from aggregator.risk import ledger
-from aggregator.risk.conditions import BY_DRIVE, RULES, Drive, Moment
+from aggregator.risk.conditions import BY_DRIVE, RULES, Drive, Moment, Spec
 from aggregator.risk.state import MAX_ALERTS, MAX_TIMELINE, State
-from aggregator.risk.tracker import IDLE, MAX_GAP_S, Step, Tracker, end, step
-from proto.policy import Policy, Rule
+from aggregator.risk.tracker import IDLE, MAX_GAP_S, Step, Terms, Tracker, end, step
+from proto.policy import Analysis, Policy, Rule
 from proto.views import Alert, Episode, LedgerLine
 
 COULD_NOT_TELL = "COULD_NOT_TELL"
 SOURCE_LOST = "SOURCE_LOST"
-GAP_FRAMES = 3
-"""A policy with few frames a second still vouches for the time between so many of them."""
+SHORTEST_S = 0.05
+"""A shorter spell of "could not tell" is none: it would read "0.0 s"."""
 
-NOT_AGAIN = "Not counted again within "
-OBJECTS_GAP_S = 2.5
+GAP_LOOKS = 3
+"""A policy with few looks a second still vouches for the time between so many of them."""
+
 SOUND_GAP_S = 2.5
+IN_A_ROW = 3
+
+_PER_S: dict[Drive, Callable[[Analysis], float]] = {
+    "frame": lambda analysis: analysis.fps,
+    "objects": lambda analysis: analysis.objects_per_s,
+    "identity": lambda analysis: analysis.identity_per_s,
+    "text": lambda analysis: analysis.text_per_s,
+}
 
 
 class Draft:
     """A state being changed. Reads policy and state, keeps what differs, `freeze` makes the next state."""
 
     __slots__ = (
-        "alerts", "alerts_dropped", "blind", "clock_s", "end_reason", "evidence", "eyes", "features", "fired",
-        "frame_s", "gaze", "late_run", "ledger", "ledger_dropped", "loss_reason", "open", "peak_score", "policy",
-        "reading", "review_s", "seq", "sound_s", "sources", "state", "status", "tally", "timeline", "timeline_dropped",
-        "trackers",
+        "alerts", "alerts_dropped", "blind", "clock_s", "end_reason", "evidence", "expression", "eyes",
+        "features", "fired", "frame_s", "gaze", "identity", "late_run", "ledger", "ledger_dropped", "loss_reason",
+        "open", "peak_score", "policy", "reading", "review_s", "seq", "sound_s", "sources", "state", "status", "tally",
+        "text", "timeline", "timeline_dropped", "trackers",
     )  # fmt: skip
 
     def __init__(self, state: State, policy: Policy, seq: int) -> None:
@@ -58,6 +69,9 @@ class Draft:
         self.gaze = state.gaze
         self.eyes = state.eyes
         self.reading = state.reading
+        self.identity = state.identity
+        self.expression = state.expression
+        self.text = state.text
         self.blind = state.blind
         self.tally = state.tally
         self.fired: tuple[Alert, ...] = ()
@@ -72,19 +86,36 @@ class Draft:
             if spec.needs == "emotion" and not self.policy.analysis.emotion:
                 continue
             tracker = self.trackers.get(name, IDLE)
-            verdict = spec.condition(moment, rule, tracker.open)
+            other = self.trackers.get(spec.same_as, IDLE) if spec.same_as else IDLE
+            verdict = None if other.open else spec.condition(moment, rule, tracker.open)
             if tracker.last_s is None and not verdict:
                 continue
-            taken = step(tracker, verdict, moment.t_s, rule, at_once=spec.at_once, max_gap_s=self._gap_s(drive))
+            terms = Terms(
+                at_once=spec.at_once,
+                max_gap_s=gap_s(drive, self.policy.analysis),
+                least=(rule.count or IN_A_ROW) if spec.in_a_row else 1,
+                told_s=other.fired_s,
+            )
+            taken = step(tracker, verdict, moment.t_s, rule, terms)
             if taken.tracker is not tracker:
-                self._take(name, rule, spec.why, moment, taken)
+                self._take(name, rule, spec, moment, taken)
 
     def expire(self, drive: Drive, t_s: float) -> None:
         """End what is open of `drive` if nothing has asked for so long that nobody can say that it goes on."""
         for name, _ in BY_DRIVE[drive]:
             tracker = self.trackers.get(name, IDLE)
-            if tracker.last_s is not None and t_s - tracker.last_s > 2 * self._gap_s(drive):
+            if tracker.last_s is not None and t_s - tracker.last_s > 2 * gap_s(drive, self.policy.analysis):
                 self._close(name, tracker, tracker.last_s)
+
+    def forget(self, name: str, t_s: float) -> None:
+        """End what a rule has going on: what it was judged against is no more."""
+        tracker = self.trackers.get(name, IDLE)
+        if tracker.last_s is not None:
+            self._close(name, tracker, t_s)
+
+    def note(self, kind: str, t_s: float, detail: str) -> None:
+        """Put something that happened at one moment on the timeline, for the record."""
+        self._file(Episode(kind=kind, severity="info", start_s=t_s, end_s=t_s, detail=detail))
 
     def judge_blind(self, blind_before_open: bool, t_s: float) -> None:
         """Keep the timeline's COULD_NOT_TELL episode in step with `self.blind`."""
@@ -114,12 +145,17 @@ class Draft:
             return
         self.open = {name: kept for name, kept in self.open.items() if name != kind}
         end_s = max(end_s, episode.start_s)
+        if kind == COULD_NOT_TELL and end_s - episode.start_s < SHORTEST_S:
+            return
         detail = episode.detail
         if kind in RULES and kind != SOURCE_LOST:
-            again = detail.find(NOT_AGAIN)
-            detail = _lasted(RULES[kind].why, end_s - episode.start_s) + (f" {detail[again:]}" if again >= 0 else "")
-        ended = msgspec.structs.replace(episode, end_s=end_s, detail=detail)
-        self.timeline = (*self.timeline, ended)
+            # How long it lasted is known only now; what else was said of it stays.
+            _, _, rest = detail.partition(" s.")
+            detail = _lasted(RULES[kind].why, end_s - episode.start_s) + rest
+        self._file(msgspec.structs.replace(episode, end_s=end_s, detail=detail))
+
+    def _file(self, episode: Episode) -> None:
+        self.timeline = (*self.timeline, episode)
         if len(self.timeline) > MAX_TIMELINE:
             self.timeline_dropped += len(self.timeline) - MAX_TIMELINE
             self.timeline = self.timeline[-MAX_TIMELINE:]
@@ -130,12 +166,7 @@ class Draft:
         if closed.event == "closed":
             self.close_episode(name, closed.end_s)
 
-    def _gap_s(self, drive: Drive) -> float:
-        if drive == "frame":
-            return max(MAX_GAP_S, GAP_FRAMES / self.policy.analysis.fps)
-        return max(OBJECTS_GAP_S, GAP_FRAMES / self.policy.analysis.fps) if drive == "objects" else SOUND_GAP_S
-
-    def _take(self, name: str, rule: Rule, why: str, moment: Moment, taken: Step) -> None:
+    def _take(self, name: str, rule: Rule, spec: Spec, moment: Moment, taken: Step) -> None:
         self.trackers = {**self.trackers, name: taken.tracker}
         if taken.event == "none":
             return
@@ -143,9 +174,13 @@ class Draft:
             self.close_episode(name, taken.end_s)
             return
         start_s = taken.tracker.start_s
-        detail = f"{why}: {moment.loss_reason}." if name == SOURCE_LOST else _lasted(why, moment.t_s - start_s)
+        detail = _lasted(spec.why, moment.t_s - start_s)
+        if name == SOURCE_LOST:
+            detail = f"{spec.why}: {moment.loss_reason}."
+        if spec.tell is not None and (told := spec.tell(moment, rule)):
+            detail = f"{detail} {told}"
         if taken.event == "opened":
-            detail = f"{detail} {NOT_AGAIN}{rule.cooldown_s:g} s."
+            detail = f"{detail} Not counted again within {rule.cooldown_s:g} s."
         episode = Episode(kind=name, severity=rule.severity, start_s=start_s, end_s=None, detail=detail)
         self.open = {**self.open, name: episode}
         if taken.event == "fired":
@@ -215,9 +250,20 @@ class Draft:
             gaze=self.gaze,
             eyes=self.eyes,
             reading=self.reading,
+            identity=self.identity,
+            expression=self.expression,
+            text=self.text,
             blind=self.blind,
             tally=self.tally,
         )
+
+
+def gap_s(drive: Drive, analysis: Analysis) -> float:
+    """How far apart two looks may lie that vouch for the time between them, in seconds, at the policy's rates."""
+    if drive not in _PER_S:
+        return SOUND_GAP_S
+    per_s = min(analysis.fps, _PER_S[drive](analysis))
+    return max(MAX_GAP_S, GAP_LOOKS / per_s) if per_s > 0 else MAX_GAP_S
 
 
 def _lasted(why: str, seconds: float) -> str:

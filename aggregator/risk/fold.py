@@ -12,7 +12,9 @@ from aggregator.risk.state import State
 from proto.observations import (
     EARLIEST_S,
     AnyObservation,
+    DocumentCompared,
     EvidenceStored,
+    FaceRegistered,
     FeatureStatus,
     FrameSeen,
     FrameSkipped,
@@ -25,6 +27,7 @@ from proto.observations import (
     SourceStats,
     SourceUp,
     SpeechHeard,
+    TextSeen,
     WordsCommitted,
 )
 from proto.policy import Policy
@@ -45,6 +48,9 @@ _HANDLERS: dict[type[Observation], Callable[[Draft, Any], None]] = {
     FeatureStatus: life.feature_status,
     FrameSeen: sight.frame_seen,
     FrameSkipped: sight.frame_skipped,
+    TextSeen: sight.text_seen,
+    FaceRegistered: life.face_registered,
+    DocumentCompared: life.document_compared,
     SpeechHeard: hearing.speech_heard,
     WordsCommitted: hearing.words_committed,
 }

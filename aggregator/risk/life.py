@@ -9,7 +9,9 @@ from aggregator.risk.conditions import Drive, Moment
 from aggregator.risk.draft import COULD_NOT_TELL, Draft
 from aggregator.risk.state import MAX_EVIDENCE, MAX_FEATURES, MAX_SOURCES, Source
 from proto.observations import (
+    DocumentCompared,
     EvidenceStored,
+    FaceRegistered,
     FeatureStatus,
     SessionCreated,
     SessionEnded,
@@ -32,7 +34,17 @@ LOSS_WORDS = {
     "stalled": "nothing arrived any more",
 }
 
-DRIVEN_BY_SOURCE: tuple[Drive, ...] = ("frame", "objects", "sound")
+DRIVEN_BY_SOURCE: tuple[Drive, ...] = ("frame", "objects", "identity", "text", "sound")
+IDENTITY_MISMATCH = "IDENTITY_MISMATCH"
+FACE_REGISTERED = "FACE_REGISTERED"
+DOCUMENT_COMPARED = "DOCUMENT_COMPARED"
+ORIGINS = {"photo": "a photo", "document": "an ID document", "live": "the live picture"}
+DOCUMENTS = {
+    "passport": "a passport",
+    "id_card": "an ID card",
+    "driving_licence": "a driving licence",
+    "residence_permit": "a residence permit",
+}
 
 
 def count(draft: Draft, *names: str) -> None:
@@ -146,6 +158,34 @@ def feature_status(draft: Draft, status: FeatureStatus) -> None:
             command=status.command[:MAX_TEXT],
         )
         draft.features = {**draft.features, name: feature}
+
+
+def face_registered(draft: Draft, registered: FaceRegistered) -> None:
+    """From now on faces are compared with this one: what was held against the one before is forgotten."""
+    if draft.state.final:
+        count(draft, "after_end")
+        return
+    draft.identity = msgspec.structs.replace(draft.identity, references=draft.identity.references + 1)
+    draft.forget(IDENTITY_MISMATCH, registered.t_s)
+    origin = ORIGINS.get(registered.origin, "a picture")
+    draft.note(FACE_REGISTERED, registered.t_s, f"The reference face was taken from {origin}.")
+
+
+def document_compared(draft: Draft, compared: DocumentCompared) -> None:
+    """For the record: no rule weighs it, because documents are old and small, and a person should look."""
+    if draft.state.final:
+        count(draft, "after_end")
+        return
+    if not 0.0 <= compared.similarity_pct <= 100.0:
+        count(draft, "rejected")
+        return
+    what = DOCUMENTS.get(compared.document_type, "an ID document")
+    result = "which counts as the same person" if compared.matches else "which does not count as the same person"
+    draft.note(
+        DOCUMENT_COMPARED,
+        compared.t_s,
+        f"The portrait of {what} and the live face are {int(compared.similarity_pct)} % alike, {result}.",
+    )
 
 
 def _put(draft: Draft, name: str, source: Source) -> None:

@@ -38,13 +38,18 @@ class Pose(msgspec.Struct, frozen=True):
 
 
 class Picture(msgspec.Struct, frozen=True):
-    """What one frame lets us judge. `unfit` names why the picture cannot be judged, `hidden` why the face cannot."""
+    """What one frame lets us judge. `unfit` names why the picture cannot be judged, `hidden` why the face cannot.
+
+    A picture that is unfit says nothing of what hides a face, so `hidden` is empty then. `main` is the largest face. A
+    signal that abstains (`Face.abstains`) is None by itself and leaves all others to be judged.
+    """
 
     faces: int
     heights: tuple[float, ...]
     pose: Pose | None
     unfit: tuple[str, ...]
     hidden: tuple[str, ...]
+    main: Face | None = None
 
 
 def picture(frame: FrameSeen) -> Picture:
@@ -57,8 +62,10 @@ def picture(frame: FrameSeen) -> Picture:
         else:
             hidden = (*hidden, problem[:MAX_REASON_CHARS])
     faces = frame.faces
+    if unfit:
+        hidden = ()
     if not faces:
-        if frame.person_present is not False:
+        if frame.person_present is not False and not unfit:
             hidden = (*hidden, FACE_HIDDEN if frame.person_present else PERSON_UNKNOWN)
         return Picture(0, (), None, unfit, hidden)
     if len(faces) == 1:
@@ -69,13 +76,15 @@ def picture(frame: FrameSeen) -> Picture:
             (face for face in faces if _sized(face)), key=lambda face: face.width * face.height, reverse=True
         )
         if not sized:
-            return Picture(len(faces), (), None, unfit, (*hidden, NUMBERS_UNREADABLE))
+            return Picture(len(faces), (), None, unfit, hidden if unfit else (*hidden, NUMBERS_UNREADABLE))
         main = sized[0]
         heights = tuple(face.height for face in sized)
-    pose = None if unfit or hidden else pose_of(main)
-    if pose is None and not unfit and not hidden:
+    if unfit or hidden or "pose" in main.abstains:
+        return Picture(len(faces), heights, None, unfit, hidden, main)
+    pose = pose_of(main)
+    if pose is None:
         hidden = (NUMBERS_UNREADABLE,)
-    return Picture(len(faces), heights, pose, unfit, hidden)
+    return Picture(len(faces), heights, pose, unfit, hidden, main)
 
 
 def alone(seen: Picture) -> bool:
@@ -88,11 +97,12 @@ def pose_of(face: Face) -> Pose | None:
     if not (-MAX_ANGLE_DEG <= face.yaw_deg <= MAX_ANGLE_DEG and -MAX_ANGLE_DEG <= face.pitch_deg <= MAX_ANGLE_DEG):
         return None
     openness = (face.left_eye_openness + face.right_eye_openness) / 2
+    told = "gaze" not in face.abstains
     return Pose(
         face.yaw_deg,
         face.pitch_deg,
-        _angle(face.gaze_yaw_deg),
-        _angle(face.gaze_pitch_deg),
+        _angle(face.gaze_yaw_deg) if told else None,
+        _angle(face.gaze_pitch_deg) if told else None,
         openness if 0.0 <= openness <= 10.0 else None,
     )
 

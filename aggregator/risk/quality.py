@@ -52,6 +52,11 @@ def watch(blind: Blind, reasons: tuple[str, ...], t_s: float) -> Blind:
     return close(blind, blind.clear_s) if t_s - blind.clear_s >= CLEAR_AFTER_S else blind
 
 
+def doubted(blind: Blind, problems: frozenset[str]) -> bool:
+    """Whether the newest moments could not be judged, and one of these problems was why."""
+    return blind.since_s is not None and blind.clear_s is None and not problems.isdisjoint(blind.reasons)
+
+
 def silent(blind: Blind, since_s: float) -> Blind:
     """Frames have been missing since `since_s`: open at once, the wait was long enough."""
     begun_s = since_s if blind.since_s is None else min(blind.since_s, since_s)

@@ -1,13 +1,15 @@
-"""Folding what was seen: frames drive the rules about faces, gaze, objects, and say when nothing can be told."""
+"""Folding what was seen: it drives all rules about the picture, and says when nothing can be told."""
 
 from __future__ import annotations
 
-from aggregator.risk import eyes, gaze, life, look, quality, reading
+import msgspec
+
+from aggregator.risk import expression, eyes, gaze, identity, life, look, quality, reading, text
 from aggregator.risk.conditions import FRONTAL_TURN_DEG, Moment
 from aggregator.risk.draft import Draft
 from aggregator.risk.look import Picture
 from aggregator.risk.state import Tally
-from proto.observations import FrameSeen, FrameSkipped
+from proto.observations import FrameSeen, FrameSkipped, TextSeen
 
 READING_SWING_DEG = 4.0
 EYES_OFF = "EYES_OFF_SCREEN"
@@ -33,10 +35,8 @@ def frame_seen(draft: Draft, frame: FrameSeen) -> None:
     picture = look.picture(frame)
     moment = _moment(draft, frame, picture)
     draft.judge("frame", moment)
-    if frame.objects is None:
-        draft.expire("objects", t_s)
-    else:
-        draft.judge("objects", moment)
+    _look_further(draft, frame, moment, picture)
+    draft.expire("text", t_s)
     draft.expire("sound", t_s)
     reasons = (*picture.unfit, *picture.hidden)
     if moment.poor:
@@ -61,6 +61,53 @@ def frame_skipped(draft: Draft, frame: FrameSkipped) -> None:
     _could_not_tell(draft, (reason,), frame.t_s)
 
 
+def text_seen(draft: Draft, seen: TextSeen) -> None:
+    """A search for text. It comes after the frame it was made in, which is what moves the clock."""
+    if draft.state.final:
+        life.count(draft, "after_end")
+        return
+    if seen.t_s > draft.clock_s + text.MAX_AHEAD_S:
+        life.count(draft, "rejected")
+        return
+    if draft.text.last_s is not None and seen.t_s <= draft.text.last_s:
+        return
+    source = draft.sources.get(seen.source)
+    lost = source is not None and source.poor
+    draft.text, lines = text.watch(draft.text, seen.regions, seen.t_s, keep=draft.policy.analysis.keep_text)
+    unfit = quality.doubted(draft.blind, look.UNFIT_PICTURE)
+    draft.judge("text", Moment(t_s=seen.t_s, poor=lost or unfit, lines=lines))
+
+
+def _look_further(draft: Draft, frame: FrameSeen, moment: Moment, picture: Picture) -> None:
+    """What was looked at on this frame only, each at its own rate."""
+    t_s = frame.t_s
+    if frame.objects is None:
+        draft.expire("objects", t_s)
+    else:
+        draft.judge("objects", moment)
+    if frame.identity is None:
+        draft.expire("identity", t_s)
+    else:
+        found = identity.likeness(frame.identity, picture, poor=moment.poor)
+        draft.identity = identity.count(draft.identity, found)
+        draft.judge("identity", Moment(t_s=t_s, likeness=found))
+    if draft.policy.analysis.emotion and not moment.poor:
+        _express(draft, frame, picture)
+
+
+def _express(draft: Draft, frame: FrameSeen, picture: Picture) -> None:
+    """Only called where the policy allows emotion: elsewhere not even what came uncalled for is kept."""
+    face = picture.main
+    if face is None or face.expression is None or expression.SIGNAL in face.abstains:
+        return
+    if picture.unfit or picture.hidden or not look.alone(picture):
+        return
+    seen = expression.checked(face.expression)
+    if seen is not None:
+        model = frame.models.get(expression.SIGNAL, "")
+        draft.expression = expression.follow(draft.expression, seen, model, frame.t_s)
+
+
 def _time_went_back(draft: Draft, newest_s: float, t_s: float) -> bool:
     """Whether the newest time must have been wrong: many frames in a row lie far before it.
 
@@ -70,8 +117,9 @@ def _time_went_back(draft: Draft, newest_s: float, t_s: float) -> bool:
     draft.late_run = draft.late_run + 1 if newest_s - t_s > LATE_S else 0
     if draft.late_run < LATE_RUN:
         return False
-    draft.close_all(t_s, drives=("frame", "objects", "sound"))
+    draft.close_all(t_s, drives=life.DRIVEN_BY_SOURCE)
     life.clear_blind(draft, t_s)
+    draft.text = msgspec.structs.replace(draft.text, last_s=None, boxes=())
     draft.reading = reading.NOT_READING
     draft.sound_s = None
     draft.clock_s = t_s

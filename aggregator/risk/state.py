@@ -10,17 +10,20 @@ import hashlib
 
 import msgspec
 
+from aggregator.risk.expression import Expression
 from aggregator.risk.eyes import Eyes
 from aggregator.risk.gaze import Gaze
+from aggregator.risk.identity import Identity
 from aggregator.risk.quality import Blind
 from aggregator.risk.reading import Reading
+from aggregator.risk.text import Text
 from aggregator.risk.tracker import Tracker
 from proto.errors import BadMessage
 from proto.observations import SessionCreated
 from proto.policy import Policy
 from proto.views import Alert, Episode, Feature, LedgerLine, Status
 
-FOLD_VERSION = 2
+FOLD_VERSION = 3
 """Raised when the fold would give another state for the same log: a snapshot of another version is folded anew."""
 
 MAX_TIMELINE = 300
@@ -82,7 +85,8 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
 class State(msgspec.Struct, frozen=True, kw_only=True):
     """State after log sequence `seq`. `frame_s` and `sound_s` are the times of the newest frame and sound judged.
 
-    `late_run` counts frames in a row that lay far before the newest.
+    `late_run` counts frames in a row that lay far before the newest. `expression` is always None under a policy that
+    does not allow emotion.
     """
 
     version: int
@@ -111,6 +115,9 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     gaze: Gaze
     eyes: Eyes
     reading: Reading
+    identity: Identity
+    expression: Expression | None
+    text: Text
     blind: Blind
     tally: Tally
 
@@ -157,6 +164,9 @@ def initial(created: SessionCreated, policy: Policy, policy_hash: str, seq: int)
         gaze=Gaze(),
         eyes=Eyes(),
         reading=Reading(),
+        identity=Identity(),
+        expression=None,
+        text=Text(),
         blind=Blind(),
         tally=Tally(),
     )

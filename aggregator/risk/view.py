@@ -6,8 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from aggregator.risk import ledger
-from aggregator.risk.conditions import RULES
+from aggregator.risk import expression, ledger
+from aggregator.risk.conditions import RULES, Drive
 from aggregator.risk.state import State
 from proto.policy import Policy, Rule
 from proto.views import CouldNotTell, Episode, Measures, SessionView, Watch
@@ -18,6 +18,7 @@ MIN_EYES_S = 10.0
 MIN_SPEECH_S = 5.0
 """Speech shorter than this gives no speaking rate."""
 
+PERCENT_DIGITS = 1
 GAZE_RULES = frozenset({"EYES_OFF_SCREEN", "READING_PATTERN"})
 
 
@@ -70,8 +71,11 @@ def could_not_tell(state: State) -> CouldNotTell:
 
 def measures(state: State) -> Measures:
     """Shares and rates; None where too little was measured to say."""
-    tally, eyes = state.tally, state.eyes
+    tally, eyes, likeness = state.tally, state.eyes, state.identity
     enough_speech = tally.words > 0 and tally.speech_s >= MIN_SPEECH_S
+    mean_pct = likeness.total_pct / likeness.checks if likeness.checks else None
+    # A second lock: the fold keeps no expression where the policy does not allow it.
+    felt = state.expression if state.head.policy.analysis.emotion else None
     return Measures(
         frames_seen=tally.frames_seen,
         frames_skipped=tally.frames_skipped,
@@ -83,6 +87,15 @@ def measures(state: State) -> Measures:
         longest_pause_s=tally.longest_pause_s,
         words=tally.words,
         words_per_min=tally.words / (tally.speech_s / 60) if enough_speech else None,
+        identity_pct=None if mean_pct is None else round(mean_pct, PERCENT_DIGITS),
+        identity_checks=likeness.checks,
+        identity_failures=likeness.failures,
+        identity_undecided=likeness.undecided,
+        expression=expression.shown_now(felt, state.clock_s),
+        expression_mean=expression.shown_mean(felt),
+        expression_model="" if felt is None else felt.model,
+        text_looks=state.text.looks,
+        text_found=state.text.found,
     )
 
 
@@ -145,20 +158,48 @@ def _watch(state: State, name: str, rule: Rule) -> Watch:
 
 
 def _watched(state: State, name: str, rule: Rule) -> tuple[Literal["watched", "off", "not_measured"], str]:
-    spec, tally = RULES.get(name), state.tally
+    spec, analysis = RULES.get(name), state.head.policy.analysis
     if not rule.enabled:
         return "off", "the policy has this rule disabled"
     if spec is None:
         return "not_measured", "this version does not know the rule"
-    if spec.needs == "emotion" and not state.head.policy.analysis.emotion:
+    if spec.needs == "emotion" and not analysis.emotion:
         return "off", "the policy does not allow emotion to be inferred"
-    missing = {
-        "nothing": "this version has no detector for it",
-        "objects": "" if tally.objects_looked else "no object detector looked at any frame",
-        "sound": "" if tally.whisper_heard else "the way of speaking was not measured",
-        "frame": "" if tally.frames_judged else "no frame could be judged",
-        "source": "",
-    }[spec.drive]
+    if spec.drive in RATES and not getattr(analysis, RATES[spec.drive]):
+        return "off", f"the policy's {RATES[spec.drive]} is 0"
+    missing = _not_measured(state, spec.drive)
     if not missing and name in GAZE_RULES and state.gaze.baseline is None:
         missing = "the eyes were not seen steadily enough for a baseline"
     return ("not_measured", missing) if missing else ("watched", "")
+
+
+RATES: dict[Drive, str] = {"objects": "objects_per_s", "identity": "identity_per_s", "text": "text_per_s"}
+"""What is looked at only at a rate of its own, and where the policy says how often."""
+
+
+def _not_measured(state: State, drive: Drive) -> str:
+    """Why nothing that drives a rule was measured; empty where it was."""
+    tally, likeness = state.tally, state.identity
+    unknown = likeness.references or likeness.undecided
+    measured, why = {
+        "nothing": (0, "this version has no detector for it"),
+        "objects": (tally.objects_looked, "no object detector looked at any frame"),
+        "identity": (
+            likeness.checks,
+            "no look at the face could tell whose it is" if unknown else "no reference face is registered",
+        ),
+        "text": (state.text.looks, "no frame was searched for text"),
+        "sound": (tally.whisper_heard, "the way of speaking was not measured"),
+        "frame": (tally.frames_judged, "no frame could be judged"),
+        "source": (1, ""),
+    }[drive]
+    return "" if measured else _lacking(state, drive) or why
+
+
+def _lacking(state: State, feature: str) -> str:
+    """Why a feature does not work here and what an operator runs to have it, if a worker said so."""
+    told = state.features.get(feature)
+    if told is None or told.available:
+        return ""
+    reason = told.reason or "not available here"
+    return f"{reason} (to have it: {told.command})" if told.command else reason

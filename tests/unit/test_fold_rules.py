@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import pytest
 
 from proto.observations import SourceLost
@@ -33,9 +34,9 @@ def test_calm_costs_nothing():
         ("NO_FACE", frame, 2.0),
         ("EYES_OFF_SCREEN", lambda t: frame(t, LEFT), 2.5),
         ("LOOKING_AWAY", lambda t: frame(t, TURNED), 2.5),
-        ("PHONE_DETECTED", lambda t: frame(t, face(), objects=(thing("cell phone"),)), 0.8),
-        ("PHONE_PARTIAL_DETECTED", lambda t: frame(t, face(), objects=(thing("cell phone", partial=True),)), 1.2),
-        ("SUSPICIOUS_OBJECT", lambda t: frame(t, face(), objects=(thing("book"),)), 2.0),
+        ("PHONE_DETECTED", lambda t: frame(t, face(), objects=(thing("cell phone"),)), 0.3),
+        ("PHONE_PARTIAL_DETECTED", lambda t: frame(t, face(), objects=(thing("cell phone", partial=True),)), 0.7),
+        ("SUSPICIOUS_OBJECT", lambda t: frame(t, face(), objects=(thing("book"),)), 1.5),
     ],
 )
 def test_fires_once_after_its_hold(rule, frames, hold_s):
@@ -47,7 +48,8 @@ def test_fires_once_after_its_hold(rule, frames, hold_s):
     assert folded.lines(rule)[0] == pytest.approx(10.0 + hold_s, abs=0.25)
     assert [alert.rule for alert in folded.alerts] == [rule]
     assert folded.state.open[rule].start_s == pytest.approx(10.0)
-    assert folded.state.ledger[0].why.endswith(" s.")
+    assert " for " in folded.state.ledger[0].why
+    assert folded.state.ledger[0].why.endswith(".")
     folded.add(frame(t, face(), objects=()) for t in span(22.0, 26.0))
     assert folded.state.open == {}
     assert folded.state.timeline[-1].end_s == pytest.approx(22.0)
@@ -108,6 +110,39 @@ def test_a_hidden_face_is_not_nobody():
     assert folded.rules == []
     assert folded.state.open["COULD_NOT_TELL"].start_s == pytest.approx(5.0)
     assert set(folded.state.blind.reasons) == {"occluded", "face_hidden"}
+
+
+@pytest.mark.parametrize("problem", ["dark", "bright", "blurred"])
+def test_what_hides_a_face_is_not_guessed_in_an_unfit_picture(problem):
+    moments = [frame(t, person_present=None, quality=unfit(problem, "occluded")) for t in span(5.0, 10.0)]
+    folded = Folded([*calm(0.0, 5.0), *moments])
+    assert folded.state.blind.reasons == (problem,)
+    folded.add(frame(t, face(), quality=unfit(problem, "occluded")) for t in span(10.0, 12.0))
+    assert folded.state.blind.reasons == (problem,)
+
+
+def test_a_signal_that_abstains_leaves_the_others_to_be_judged():
+    shy = face(yaw_deg=40.0, abstains={"gaze": "turned"}, gaze_yaw_deg=-40.0, eye_yaw_deg=-80.0)
+    folded = Folded([*calm(0.0, 10.0), *(frame(t, shy) for t in span(10.0, 20.0))])
+    assert folded.rules == ["LOOKING_AWAY"]
+    assert folded.state.open.keys() == {"LOOKING_AWAY"}
+
+
+@pytest.mark.parametrize(("signal", "looks"), [("gaze", LEFT), ("pose", LEFT), ("pose", TURNED)])
+def test_what_cannot_be_told_of_a_face_never_fires_and_blinds_nothing(signal, looks):
+    shy = msgspec.structs.replace(looks, abstains={signal: "small"})
+    folded = Folded([*calm(0.0, 10.0), *(frame(t, shy) for t in span(10.0, 30.0))])
+    assert folded.rules == []
+    assert folded.state.open == {}
+    assert folded.add(frame(t, shy, face(x=0.7)) for t in span(30.0, 33.0)).rules == ["MULTIPLE_FACES"]
+
+
+def test_a_spell_of_no_length_is_no_spell():
+    # Frames are missing since second 1, and the first that is judged again is from before.
+    folded = Folded([up(1.0)])
+    folded.add([stats(4.5), frame(1.0, face()), frame(2.5, face())])
+    assert folded.state.open == {}
+    assert folded.state.timeline == ()
 
 
 def test_nobody_looked_for_a_person_is_not_nobody():
@@ -197,7 +232,7 @@ def test_detector_that_runs_on_some_frames_only_still_counts_time():
 
 
 def test_unlisted_and_unsure_objects_do_not_count():
-    frames = [frame(t, face(), objects=(thing("cup"), thing("cell phone", 0.45))) for t in span(0.0, 20.0)]
+    frames = [frame(t, face(), objects=(thing("cup"), thing("cell phone", 0.2))) for t in span(0.0, 20.0)]
     assert Folded(frames).rules == []
 
 

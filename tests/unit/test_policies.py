@@ -17,7 +17,7 @@ TABLE = {
     "EYES_OFF_SCREEN": ("high", 15), "LOOKING_AWAY": ("medium", 10), "NO_FACE": ("high", 20),
     "SUSPICIOUS_OBJECT": ("medium", 15), "WHISPERING": ("medium", 10), "READING_PATTERN": ("medium", 12),
     "STRESS_HIGH": ("low", 5), "SECOND_VOICE": ("medium", 10), "IDENTITY_MISMATCH": ("critical", 25),
-    "SOURCE_LOST": ("info", 0),
+    "TEXT_IN_VIEW": ("info", 0), "SOURCE_LOST": ("info", 0),
 }  # fmt: skip
 
 
@@ -52,6 +52,27 @@ def test_emotion_is_allowed_only_where_everything_is():
         "standard": False, "full": True, "eu-recruitment": False,
     }  # fmt: skip
     assert not load("eu-recruitment").rules["STRESS_HIGH"].enabled
+    assert load("eu-recruitment").analysis.expression_per_s == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_two_looks_see_a_phone_and_one_does_not(name):
+    loaded = load(name)
+    period_s = 1 / loaded.analysis.objects_per_s
+    whole, part = loaded.rules["PHONE_DETECTED"], loaded.rules["PHONE_PARTIAL_DETECTED"]
+    # Two looks lie within a second of a phone's appearance wherever the grid is, and what is whole wins.
+    assert 0 < whole.hold_s < period_s
+    assert 2 * period_s <= 1.0
+    assert whole.hold_s < part.hold_s < 2 * period_s
+    assert part.enter is not None
+    assert whole.enter is not None
+    assert part.enter < whole.enter
+    assert whole.labels == part.labels
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_words_in_the_picture_are_not_kept_unless_somebody_says_so(name):
+    assert not load(name).analysis.keep_text
 
 
 def test_the_european_policy_is_never_stricter():

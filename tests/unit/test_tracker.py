@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from aggregator.risk.tracker import IDLE, Event, Tracker, step
+from aggregator.risk.tracker import IDLE, Event, Terms, Tracker, step
 from proto.policy import Rule
 
 RULE = Rule(severity="high", weight=10, hold_s=1.0, release_s=1.0, cooldown_s=10.0)
+TERMS = Terms()
+FACT = Terms(at_once=True)
 
 
 def run(
@@ -14,7 +16,7 @@ def run(
     step_s: float = 0.2,
     start_s: float = 0.0,
     tracker: Tracker = IDLE,
-    at_once: bool = False,
+    terms: Terms = TERMS,
 ) -> tuple[Tracker, list[tuple[Event, float]]]:
     """T true, F false, ? could not tell, - no moment at all; every `step_s`."""
     events: list[tuple[Event, float]] = []
@@ -23,7 +25,7 @@ def run(
             continue
         verdict = {"T": True, "F": False, "?": None}[letter]
         t_s = start_s + index * step_s
-        taken = step(tracker, verdict, t_s, rule, at_once=at_once, max_gap_s=1.0)
+        taken = step(tracker, verdict, t_s, rule, terms)
         tracker = taken.tracker
         if taken.event != "none":
             events.append((taken.event, round(taken.end_s if taken.event == "closed" else t_s, 3)))
@@ -48,8 +50,8 @@ def test_a_single_moment_never_fires_even_without_a_hold():
 
 def test_a_fact_fires_at_once_and_ends_at_once():
     rule = Rule(severity="info", weight=0, hold_s=0.0)
-    assert run("T", rule, at_once=True)[1] == [("fired", 0.0)]
-    tracker, events = run("TTF", rule, step_s=60.0, at_once=True)
+    assert run("T", rule, terms=FACT)[1] == [("fired", 0.0)]
+    tracker, events = run("TTF", rule, step_s=60.0, terms=FACT)
     assert events == [("fired", 0.0), ("closed", 120.0)]
     assert tracker.last_s is None
 
@@ -130,4 +132,20 @@ def test_cool_down_is_measured_between_firings():
 
 def test_an_idle_tracker_costs_nothing():
     for verdict in (False, None):
-        assert step(IDLE, verdict, 1.0, RULE, at_once=False, max_gap_s=1.0).tracker is IDLE
+        assert step(IDLE, verdict, 1.0, RULE, TERMS).tracker is IDLE
+
+
+def test_so_many_in_a_row_whatever_the_time_between():
+    rule = Rule(severity="high", weight=10, hold_s=1.0)
+    three = Terms(max_gap_s=6.0, least=3)
+    assert run("TT", rule, step_s=4.0, terms=three)[1] == []
+    assert run("TTT", rule, step_s=4.0, terms=three)[1] == [("fired", 8.0)]
+    assert run("TTFTT", rule, step_s=4.0, terms=three)[1] == []
+    # A look that could not tell is neither for it nor against it.
+    assert run("TT?T", rule, step_s=2.0, terms=three)[1] == [("fired", 6.0)]
+
+
+def test_what_another_rule_told_is_not_told_again():
+    told = Terms(told_s=0.0)
+    assert run("T" * 6, start_s=3.0, terms=told)[1] == [("opened", 4.0)]
+    assert run("T" * 6, start_s=9.0, terms=told)[1] == [("fired", 10.0)]
