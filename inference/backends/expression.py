@@ -38,7 +38,6 @@ class ExpressionBackend:
         self.labels = model.labels
         self._feature = model.card.feature
         self._layout = _layout_of(model)
-        self._largest_batch = onnx.max_batch
         self._model = OnnxModel(model.path, onnx, name=model.name, feature=self._feature)
 
     @property
@@ -53,8 +52,6 @@ class ExpressionBackend:
             FeatureMissing: the file is absent or broken, or is no model of this layout.
         """
         self._model.load()
-        if self._model.fixed_batch == 1:
-            self._largest_batch = 1
         if self._layout.input and self._layout.input not in self._model.inputs:
             raise self._unlike(f"has the inputs {', '.join(self._model.inputs)}, no {self._layout.input!r}")
         raw = self._infer([np.zeros((self._layout.height_px, self._layout.width_px, 3), dtype=np.uint8)])
@@ -77,11 +74,10 @@ class ExpressionBackend:
         Raises:
             BadInput: a face is not of the layout's size.
         """
-        found: list[Probabilities] = []
-        for start in range(0, len(batch), self._largest_batch):
-            raw = self._infer(batch[start : start + self._largest_batch])
-            found += list(_softmax(raw) if self._layout.softmax else raw)
-        return found
+        if not batch:
+            return []
+        raw = self._infer(batch)
+        return list(_softmax(raw) if self._layout.softmax else raw)
 
     def close(self) -> None:
         self._model.close()
