@@ -10,10 +10,14 @@ from proto.errors import NotFound
 
 BACKENDS: dict[str, str] = {
     "expression": "inference.backends.expression:ExpressionBackend",
+    "face-detector": "inference.backends.face_detector:FaceDetectorBackend",
     "face-embedding": "inference.backends.face_embedding:FaceEmbeddingBackend",
+    "face-mesh": "inference.backends.face_mesh:FaceMeshBackend",
+    "hands": "inference.backends.hands:HandsBackend",
     "mediapipe-face-mesh": "inference.backends.mediapipe_mesh:FaceMeshBackend",
     "mediapipe-hands": "inference.backends.mediapipe_hands:HandsBackend",
     "mediapipe-person": "inference.backends.mediapipe_person:PersonBackend",
+    "person": "inference.backends.person:PersonBackend",
     "yolo": "inference.backends.yolo:YoloBackend",
 }
 """Name to `module:class`, imported only when asked for: a process loads what it uses."""

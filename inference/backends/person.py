@@ -1,0 +1,59 @@
+"""Which part of a picture is a person: MediaPipe's selfie segmentation, converted from its package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from inference.backends.base import Image
+from inference.backends.embedded import model_of
+from inference.backends.onnx import OnnxModel
+from inference.backends.regions import tensor
+from inference.backends.settings import OnnxSettings
+from inference.models.store import LocalModel
+
+Mask = npt.NDArray[np.float32]
+"""(256, 256): probability that a person is there, over the whole picture."""
+
+SIDE_PX = 256
+
+
+class PersonBackend:
+    """The picture is squeezed to a square, as the model was trained."""
+
+    def __init__(self, model: LocalModel, onnx: OnnxSettings) -> None:
+        self.name = model.path.stem
+        self._local = model
+        self._settings = onnx
+        self._model: OnnxModel | None = None
+
+    @property
+    def provider(self) -> str:
+        """Execution provider that runs it, once loaded."""
+        return self._model.provider if self._model else ""
+
+    def load(self) -> None:
+        """Raises FeatureMissing: the file, or ONNX Runtime, is absent or broken."""
+        self._model = model_of(self._local, self._settings)
+        self._model.load()
+        self.run([np.zeros((SIDE_PX, SIDE_PX, 3), dtype=np.uint8)])
+
+    def run(self, batch: Sequence[Image]) -> list[Mask]:
+        assert self._model is not None
+        found: list[Mask] = []
+        for start in range(0, len(batch), self._settings.max_batch):
+            some = batch[start : start + self._settings.max_batch]
+            small = [
+                np.asarray(cv2.resize(image, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+                for image in some
+            ]
+            found.extend(self._model.run({"input": tensor(small, 1.0 / 255.0)})[0])
+        return found
+
+    def close(self) -> None:
+        if self._model is not None:
+            self._model.close()
+            self._model = None
