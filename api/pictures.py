@@ -68,7 +68,8 @@ def size_of(data: bytes, field: str) -> tuple[int, int]:
         raise BadInput("is neither JPEG nor PNG nor WebP", field=field)
     try:
         width_px, height_px = readers[kind](data)
-    except (ValueError, struct.error, IndexError) as error:
+    except (ValueError, LookupError, struct.error) as error:
+        # A cut-off JPEG is a KeyError of simplejpeg's.
         raise BadInput(f"cannot be read: its header says no {kind}", field=field) from error
     return width_px, height_px
 
