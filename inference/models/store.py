@@ -17,7 +17,7 @@ ABSENT = "is not here"
 
 
 class LocalModel(msgspec.Struct, frozen=True):
-    """A model that is here. `path` is its first file, or its folder where it came from the hub (Whisper)."""
+    """A model that is here. `path` is its first file, or the folder of one that turns speech to text."""
 
     name: str
     card: Card
@@ -64,11 +64,12 @@ class Store:
         return self.models[name]
 
     def path(self, name: str) -> Path:
-        """Where a model is, or would be: its first file, or the folder of one that comes from the hub."""
-        return self.paths(name)[0]
+        """Where a model is, or would be: its first file, or the folder of one that turns speech to text."""
+        card, first = self.card(name), self.paths(name)[0]
+        return first.parent if card.files and card.task == "speech to text" else first
 
     def paths(self, name: str) -> tuple[Path, ...]:
-        """All files of a model, or its folder."""
+        """All files of a model; of one that comes from the hub, its folder."""
         card = self.card(name)
         if card.hub:
             return (self.folder / name,)

@@ -32,6 +32,7 @@ class Decoder:
 
     def __init__(self, settings: SpeechSettings) -> None:
         self._settings = settings
+        self._store = Store(ModelsSettings.load(dir=settings.models_dir))
         self._pool = ThreadPoolExecutor(settings.decoders, thread_name_prefix="whisper")
         self._free = settings.decoders
         self._order = itertools.count()
@@ -61,7 +62,7 @@ class Decoder:
 
     def _load(self) -> WhisperBackend:
         settings = self._settings
-        model = Store(ModelsSettings.load(dir=settings.models_dir)).find(settings.model, FEATURE)
+        model = self._store.find(settings.model, FEATURE)
         backend = WhisperBackend(
             model.path,
             name=model.name,

@@ -60,6 +60,33 @@ def store(folder: Path, web: Web | None, *, mirror: str = "", **changes: object)
     return Store(ModelsSettings(dir=folder, mirror=mirror), manifest=Manifest(models={NAME: card}))
 
 
+def row(web: Web) -> str:
+    """The same as a row of an operator's manifest."""
+    return f"""[models.{NAME}]
+task = "text"
+feature = "objects"
+licence = "MIT"
+
+[[models.{NAME}.files]]
+path = "yolo.onnx"
+url = "{web.url}/yolo.onnx"
+sha256 = "{hashlib.sha256(DATA).hexdigest()}"
+size_bytes = {len(DATA)}
+"""
+
+
+def pull_command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "inference.models", "pull", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"COLUMNS": "120"} | variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 def leftovers(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".lock"))
 
@@ -252,18 +279,7 @@ def test_of_two_pulls_at_once_one_fetches_and_both_have_it(tmp_path: Path, web: 
 def test_a_process_that_was_killed_in_mid_pull_is_in_nobodys_way(tmp_path: Path, web: Web) -> None:
     web.hold = threading.Event()
     manifest = tmp_path / "models.toml"
-    manifest.write_text(
-        f"""[models.{NAME}]
-task = "text"
-feature = "objects"
-licence = "MIT"
-[[models.{NAME}.files]]
-path = "yolo.onnx"
-url = "{web.url}/yolo.onnx"
-sha256 = "{hashlib.sha256(DATA).hexdigest()}"
-size_bytes = {len(DATA)}
-"""
-    )
+    manifest.write_text(row(web))
     folder = tmp_path / "models"
     child = subprocess.Popen(
         [sys.executable, "-m", "inference.models", "pull", NAME],
@@ -389,3 +405,26 @@ def test_an_error_names_no_password(tmp_path: Path, web: Web) -> None:
     with pytest.raises(Unavailable) as refused:
         store(tmp_path, web, mirror=mirror).pull(NAME, progress=False)
     assert "secret" not in str(refused.value)
+
+
+def test_the_command_shows_how_far_it_is_and_ends_with_where_the_file_is(tmp_path: Path, web: Web) -> None:
+    manifest = tmp_path / "models.toml"
+    manifest.write_text(row(web))
+    variables = {"CANDOR_MODELS_DIR": str(tmp_path / "models"), "CANDOR_MODELS_MANIFEST": str(manifest)}
+    pulled = pull_command(NAME, **variables)
+    assert pulled.returncode == 0, pulled.stderr
+    assert pulled.stdout.splitlines()[-1] == f"{NAME}: {tmp_path / 'models' / 'yolo.onnx'} (MIT)"
+    assert "400.0/400.0 kB" in pulled.stderr
+    web.files["/yolo.onnx"] = DATA[:-1] + b"\0"
+    (tmp_path / "models" / "yolo.onnx").unlink()
+    wrong = pull_command(NAME, "--quiet", **variables)
+    assert wrong.returncode == 1
+    assert wrong.stderr == f"candor: yolo.onnx of {NAME} is not the pinned one: thrown away, pull again\n"
+
+
+def test_a_wrong_manifest_is_told_in_one_line(tmp_path: Path, web: Web) -> None:
+    manifest = tmp_path / "models.toml"
+    manifest.write_text(row(web).replace('task = "text"', 'task = "tea"'))
+    refused = pull_command(NAME, CANDOR_MODELS_MANIFEST=str(manifest))
+    assert refused.returncode == 1
+    assert refused.stderr == f"candor: {manifest}: models.{NAME}.task: Invalid enum value 'tea'\n"

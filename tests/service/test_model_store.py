@@ -211,6 +211,26 @@ def test_a_model_of_ones_own_is_found_by_its_path(tmp_path: Path) -> None:
         product(tmp_path).find("whisper-huge", "transcript")
 
 
+def test_a_whisper_of_ones_own_may_be_a_row(tmp_path: Path) -> None:
+    manifest = tmp_path / "models.toml"
+    manifest.write_text(
+        """[models.ours]
+task = "speech to text"
+feature = "transcript"
+licence = "ours"
+files = [{ path = "ours/model.bin" }, { path = "ours/config.json" }, { path = "ours/tokenizer.json" }]
+"""
+    )
+    kept = Store(ModelsSettings(dir=tmp_path, manifest=manifest))
+    (tmp_path / "ours").mkdir()
+    for name in ("model.bin", "config.json"):
+        (tmp_path / "ours" / name).write_text("{}")
+    with pytest.raises(FeatureMissing, match=r"tokenizer\.json is not here"):
+        kept.find("ours", "transcript")
+    (tmp_path / "ours" / "tokenizer.json").write_text("{}")
+    assert kept.find("ours", "transcript").path == tmp_path / "ours"
+
+
 def test_what_a_package_carries_is_here(tmp_path: Path) -> None:
     kept = product(tmp_path)
     assert kept.find("rapidocr", "text").path.is_file()
