@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 FRAMES = Counter("candor_vision_frames", "Frames taken, by what became of them", ["outcome"])
 STALE = Counter("candor_vision_stale_frames", "Frames that were stale when they were taken")
@@ -16,3 +16,10 @@ STAGE_S = Histogram(
     buckets=(0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2),
 )
 MODEL_FAILURES = Counter("candor_vision_model_failures", "Batches in which a model raised")
+TEXT_LOOKS = Counter(
+    "candor_vision_text_looks",
+    "Pictures to be searched for text, by what became of them: seen; superseded by a newer one of the session; dropped "
+    "because too many sessions waited; unreadable; failed; lost on the way to the log; left when the worker stopped",
+    ["outcome"],
+)
+TEXT_WAITING = Gauge("candor_vision_text_waiting", "Sessions whose picture waits to be searched for text")

@@ -52,6 +52,13 @@ class VisionSettings(ServiceSettings, section="vision"):
         description="Expression model: a name from `candor models list`; without it, a geometric estimate.",
     )
     text: bool = Field(True, description="Search for readable text where a session's policy asks for it.")
+    text_min_confidence: float = Field(0.8, ge=0, le=1, description="Confidence from which a line of text is reported.")
+    text_waiting: int = Field(
+        16,
+        ge=1,
+        le=1024,
+        description="Sessions that wait for their picture to be searched for text; the oldest is left out.",
+    )
     identity_key: SecretStr = Field(
         SecretStr(""), description="Key that encrypts reference faces: 32 bytes as base64; all workers need the same."
     )
