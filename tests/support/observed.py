@@ -14,20 +14,26 @@ from aggregator.risk.state import State
 from proto import policy
 from proto.observations import (
     AnyObservation,
+    DocumentCompared,
     Face,
+    FaceRegistered,
     FrameSeen,
+    IdentityCheck,
     Quality,
     SeenObject,
     SessionCreated,
     SourceStats,
     SourceUp,
     SpeechHeard,
+    TextRegion,
+    TextSeen,
 )
 from proto.policy import Policy
 from proto.views import Alert
 
 POLICIES = Path(__file__).resolve().parents[2] / "deploy" / "policies"
 STANDARD = (POLICIES / "standard.toml").read_text("utf-8")
+FULL = (POLICIES / "full.toml").read_text("utf-8")
 CREATED_UNIX_S = 1_700_000_000.0
 FPS = 5.0
 SESSION = "s1"
@@ -78,6 +84,39 @@ def unfit(*problems: str) -> Quality:
 
 def thing(label: str, score: float = 0.9, *, partial: bool = False) -> SeenObject:
     return SeenObject(label=label, score=score, x=0.1, y=0.1, width=0.2, height=0.2, partial=partial)
+
+
+def alike(similarity_pct: float) -> IdentityCheck:
+    """A comparison that could tell."""
+    return IdentityCheck(similarity_pct=similarity_pct, matches=similarity_pct >= 80.0)
+
+
+def registered(t_s: float = 0.0, origin: str = "photo", session: str = SESSION) -> FaceRegistered:
+    return FaceRegistered(
+        session=session, source="vision", seq=numbered(t_s), t_s=t_s, model="m", origin=origin, face_px=200.0
+    )
+
+
+def document(t_s: float, similarity_pct: float, session: str = SESSION, **changes: Any) -> DocumentCompared:
+    compared: dict[str, Any] = {"model": "m", "document_type": "passport", "matches": similarity_pct >= 80.0}
+    return DocumentCompared(
+        session=session,
+        source="vision",
+        seq=numbered(t_s),
+        t_s=t_s,
+        similarity_pct=similarity_pct,
+        **(compared | changes),
+    )
+
+
+def region(x: float = 0.1, y: float = 0.1, confidence: float = 0.9, **changes: Any) -> TextRegion:
+    sized: dict[str, Any] = {"width": 0.2, "height": 0.05, "characters": 12}
+    return TextRegion(x=x, y=y, confidence=confidence, **(sized | changes))
+
+
+def read(t_s: float, *regions: TextRegion, session: str = SESSION, source: str = "cam") -> TextSeen:
+    """A frame that was searched for text."""
+    return TextSeen(session=session, source=source, seq=numbered(t_s), t_s=float(t_s), regions=regions)
 
 
 def second(t_s: float, session: str = SESSION, **changes: Any) -> SpeechHeard:
