@@ -18,6 +18,7 @@ BACKENDS: dict[str, str] = {
     "mediapipe-hands": "inference.backends.mediapipe_hands:HandsBackend",
     "mediapipe-person": "inference.backends.mediapipe_person:PersonBackend",
     "person": "inference.backends.person:PersonBackend",
+    "text": "inference.backends.text_reader:TextReaderBackend",
     "yolo": "inference.backends.yolo:YoloBackend",
 }
 """Name to `module:class`, imported only when asked for: a process loads what it uses."""

@@ -15,8 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from inference.backends import registry
 from inference.backends.base import Backend
-from inference.backends.text_reader import FEATURE, Line, TextReaderBackend
+from inference.backends.text_reader import FEATURE, Line
 from inference.signals.text import regions
 from inference.vision import metrics
 from inference.vision.decode import picture_of
@@ -44,10 +45,10 @@ class Waiting(NamedTuple):
 class TextLane:
     """An async context manager; leaving it lets the look in hand end, and drops those that wait."""
 
-    def __init__(self, settings: VisionSettings, bus: Bus, backend: Backend[list[Line]] | None = None) -> None:
+    def __init__(self, settings: VisionSettings, bus: Bus) -> None:
         self._settings = settings
         self._bus = bus
-        self._backend = backend or TextReaderBackend()
+        self._backend: Backend[list[Line]] = registry.create("text")
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="text")
         self._waiting: OrderedDict[str, Waiting] = OrderedDict()
         self._wake = asyncio.Event()
