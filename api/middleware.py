@@ -84,7 +84,7 @@ def _account(scope: Scope, status: int, took_s: float) -> None:
     metrics.REQUESTS.labels(method, route, str(status)).inc()
     if not route.endswith(("/feed", "/feed/ws")):
         metrics.REQUEST_SECONDS.labels(method, route).observe(took_s)
-    level = log.debug if route in ("/healthz", "/readyz", "/metrics") else log.info
+    level = log.debug if route in ("/healthz", "/readyz", "/health", "/metrics") else log.info
     level(
         "api.request",
         request=scope["candor.request_id"],

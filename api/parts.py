@@ -13,6 +13,7 @@ from api.auth import Keys, Right, bearer
 from api.erasure import Erasure
 from api.feed import Hub
 from api.findings import Findings
+from api.health import Overview
 from api.identity import Identities
 from api.listing import Listing
 from api.notice import Notices
@@ -47,6 +48,7 @@ class Parts:
     erasure: Erasure
     whip: Whip
     identities: Identities
+    overview: Overview
 
     @classmethod
     def of(cls, settings: ApiSettings, bus: Bus, keys: Keys) -> Parts:
@@ -66,6 +68,7 @@ class Parts:
             erasure=Erasure(settings, bus, listing),
             whip=Whip(settings, bus, keys, sessions),
             identities=Identities(settings, bus, keys, sessions),
+            overview=Overview(bus),
         )
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypeVar
 
-from proto.errors import BadSettings, CandorError
-from runtime.bus import Bus
+from proto import subjects
+from proto.errors import BadSettings, BusUnavailable, CandorError
+from runtime.bus import Bus, Subscription
 from runtime.health import serving
 from runtime.log import configure, get_logger
 from runtime.settings import RuntimeSettings, ServiceSettings
@@ -19,6 +20,8 @@ S = TypeVar("S", bound=ServiceSettings)
 Serve = Callable[[S, Bus, asyncio.Event], Awaitable[None]]
 
 CONNECT_S = 30.0
+HEALTH_QUESTIONS = 16
+"""Questions after this process's health that may wait; of more, the oldest are dropped, and counted."""
 
 log = get_logger("lifecycle")
 
@@ -54,9 +57,36 @@ async def _live(service: str, runtime: RuntimeSettings, settings: S, serve: Serv
         bus = await stack.enter_async_context(await Bus.connect(runtime, service, wait_s=CONNECT_S))
         bus.health.check("nats", lambda: bus.connected)
         port = await stack.enter_async_context(serving(service, bus.health, runtime.health_host, runtime.health_port))
+        await stack.enter_async_context(answering_health(service, bus))
         log.info("lifecycle.started", pid=os.getpid(), health=f"http://{runtime.health_host}:{port}/healthz")
         await _serve_and_drain(serve(settings, bus, stop), stop, runtime.drain_s)
     log.info("lifecycle.stopped")
+
+
+@asynccontextmanager
+async def answering_health(service: str, bus: Bus) -> AsyncIterator[None]:
+    """Tell whoever asks over the bus how this process is.
+
+    Raises:
+        BusUnavailable: NATS does not take the subscription.
+    """
+    async with bus.subscribe(subjects.HEALTH_ASK, limit=HEALTH_QUESTIONS) as questions:
+        task = asyncio.create_task(_answer(questions, service, bus), name="health-answers")
+        try:
+            yield
+        finally:
+            # Closing ends the task: cancelled in the middle of a write, it might not notice.
+            await questions.close()
+            await asyncio.wait({task})
+
+
+async def _answer(questions: Subscription, service: str, bus: Bus) -> None:
+    async for question in questions:
+        try:
+            await question.respond(bus.health.report(service))
+        except BusUnavailable as error:
+            # Whoever asked has stopped waiting long before NATS is back.
+            log.debug("lifecycle.health_not_told", reason=str(error))
 
 
 async def _serve_and_drain(serving_: Awaitable[None], stop: asyncio.Event, drain_s: float) -> None:

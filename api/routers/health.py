@@ -8,6 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 
 from api import answers
+from api.health import EXAMPLE, SystemHealth
 from api.parts import Uses
 from proto import subjects
 from proto.errors import Unavailable
@@ -58,6 +59,19 @@ async def readyz(parts: Uses) -> Response:
     found.append(Part("feed", parts.hub.subscribed.is_set()))
     report = HealthReport(all(part.ok for part in found), tuple(found))
     return answers.json(report, 200 if report.ok else 503)
+
+
+@router.get(
+    "/health",
+    summary="How is everything?",
+    responses=answers.described(SystemHealth, EXAMPLE),
+)
+async def health(parts: Uses) -> Response:
+    """Every process of the system as it answers over the bus, the features that are missing with the command that
+    fetches each, and the provider that really runs each model. 200 even where something is wrong: `/readyz` is for
+    load balancers. At most a second old; takes half a second when it is asked anew.
+    """
+    return answers.json(await parts.overview.read())
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)

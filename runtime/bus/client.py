@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 from collections.abc import AsyncIterator
@@ -15,7 +16,7 @@ import nats.errors
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
 from proto import codec, subjects
-from proto.errors import BadInput, BusUnavailable
+from proto.errors import BadInput, BadMessage, BusUnavailable
 from proto.observations import Observation
 from runtime import metrics, tracing
 from runtime.bus.buckets import Bucket, Objects, open_bucket, open_objects
@@ -167,6 +168,30 @@ class Bus:
         except nats.errors.Error as error:
             raise BusUnavailable(f"{subject}: {error}") from error
         return codec.decode(answer.data, reply)
+
+    async def gather(
+        self, subject: str, message: msgspec.Struct, reply: type[T], timeout_s: float, limit: int
+    ) -> list[T]:
+        """Ask everybody and decode the answers that come within `timeout_s`, at most `limit`; others are left out.
+
+        Raises:
+            BusUnavailable: NATS is away.
+        """
+        inbox = self._client.new_inbox()
+        found: list[T] = []
+        async with self.subscribe(inbox, limit=limit) as answers:
+            try:
+                await self._client.publish(subject, codec.encode(message), reply=inbox, headers=_headers())
+            except nats.errors.Error as error:
+                raise BusUnavailable(f"{subject}: {error}") from error
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    async for answer in answers:
+                        with contextlib.suppress(BadMessage):
+                            found.append(codec.decode(answer.data, reply))
+                        if len(found) == limit:
+                            break
+        return found
 
     async def dead_letter(self, room: str, delivery: Delivery, error: Exception) -> None:
         """Put a message that cannot be decoded aside with its bytes, count it, and never see it again."""

@@ -111,7 +111,7 @@ async def test_a_token_in_a_query_opens_feeds_only(http: httpx.AsyncClient, sess
 
 
 async def test_probes_pages_and_documents_are_open(http: httpx.AsyncClient) -> None:
-    for path in ("/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"):
+    for path in ("/healthz", "/readyz", "/health", "/metrics", "/docs", "/openapi.json"):
         assert (await http.get(path)).status_code == 200, path
 
 

@@ -60,7 +60,8 @@ async def test_probes_then_drain_on_sigterm(nats_url, nats_server):
         assert ready.status_code == 200
         parts = {part["name"]: part for part in ready.json()["parts"]}
         assert parts["nats"]["ok"]
-        assert parts["feature:demo"] == {"name": "feature:demo", "ok": False, "detail": "no weights", "critical": False}
+        demo = {"name": "feature:demo", "ok": False, "detail": "no weights", "critical": False, "command": ""}
+        assert parts["feature:demo"] == demo
         assert 'candor_feature_available{feature="demo"} 0.0' in (await http.get(f"{url}/metrics")).text
         nats_server.stop()
 
