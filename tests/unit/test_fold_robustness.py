@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from aggregator.risk import fold, ledger, state
+from aggregator.risk import expression, fold, ledger, state, text
 from aggregator.risk.view import view
 from proto.errors import BadMessage
 from proto.observations import (
@@ -21,6 +21,7 @@ from proto.observations import (
     EvidenceStored,
     FeatureStatus,
     FrameSkipped,
+    IdentityCheck,
     Quality,
     SessionEnded,
     SessionExpired,
@@ -31,12 +32,18 @@ from proto.observations import (
 )
 from tests.support.observed import (
     CREATED_UNIX_S,
+    FULL,
     STANDARD,
     Folded,
+    alike,
     calm,
     created,
+    document,
     face,
     frame,
+    read,
+    region,
+    registered,
     second,
     span,
     stats,
@@ -46,6 +53,7 @@ from tests.support.observed import (
 )
 
 NAN, INFINITY = math.nan, math.inf
+HOSTILE = ["", "text", "\x00\n\u202e", "{{<script>}}", "\U0001f600" * 400, "x" * 100_000]
 SEEDS = range(12)
 
 
@@ -53,27 +61,51 @@ def some(random_: random.Random, t_s: float) -> AnyObservation:
     """Anything at all, often wrong."""
     wild = random_.choice([0.0, 1.0, -1.0, 400.0, -1e30, 1e300, NAN, INFINITY, -INFINITY])
     angle = random_.choice([random_.gauss(0, 20), wild])
+    hostile = random_.choice(HOSTILE)
     faces = [
         face(
             yaw_deg=angle,
             gaze_yaw_deg=random_.choice([None, random_.gauss(0, 12), wild]),
             height=random_.choice([0.5, wild]),
+            abstains=random_.choice([{}, {}, {"gaze": hostile}, {"pose": "small", hostile: hostile}]),
+            expression=random_.choice([None, felt(random_), felt(random_) | {"SAD": wild}, {hostile: wild}]),
         )
         for _ in range(random_.choice([0, 1, 1, 1, 2, 3]))
     ]
+    likeness = random_.choice([None, random_.uniform(0, 100), wild])
+    check = random_.choice([None, IdentityCheck(similarity_pct=likeness, matches=random_.choice([None, True, False]))])
+    regions = tuple(
+        region(x=random_.choice([0.1, wild]), width=random_.choice([0.2, wild]), confidence=random_.choice([0.9, wild]),
+               text=hostile)
+        for _ in range(random_.choice([0, 1, 1, 40]))
+    )  # fmt: skip
     quality = unfit(*random_.sample(["dark", "blurred", "occluded", "odd"], random_.choice([0, 0, 0, 1, 2])))
     objects = random_.choice(
         [None, (), (thing("cell phone", random_.choice([0.9, wild])),), (thing("book", partial=True),)]
     )
+    phone = thing("cell phone", random_.choice([0.3, 0.9]), partial=random_.random() < 0.5)
     whisper = random_.choice([None, 0.9, wild])
     person = random_.choice([None, True, False])
     number = random_.randrange(10**6)
     words = (Word(text="so", start_s=wild, end_s=wild, probability=wild),)
     makers: list[Callable[[], AnyObservation]] = [
-        lambda: frame(t_s, *faces, quality=quality, objects=objects, person_present=person),
+        lambda: frame(
+            t_s,
+            *faces,
+            quality=quality,
+            objects=objects,
+            person_present=person,
+            identity=check,
+            models={"expression": hostile},
+        ),
+        lambda: read(t_s, *regions),
+        lambda: read(t_s, region(text=hostile)),
+        lambda: registered(t_s, origin=hostile),
+        lambda: document(t_s, random_.choice([40.0, 95.0, wild]), document_type=hostile),
         lambda: frame(t_s, *faces, quality=Quality(brightness=wild, sharpness=wild)),
         lambda: frame(t_s),
         lambda: frame(t_s, face()),
+        *[lambda: frame(t_s, face(expression=felt(random_)), identity=alike(30.0), objects=(phone,))] * 6,
         lambda: FrameSkipped(**about(t_s), reason="broken"),
         lambda: second(t_s, speech_s=wild, pause_s=wild, duration_s=wild, whisper_likelihood=whisper),
         lambda: stats(t_s, packets_lost=random_.choice([0, 500, -5]), frames_sent=random_.choice([0, 50])),
@@ -87,6 +119,12 @@ def some(random_: random.Random, t_s: float) -> AnyObservation:
         lambda: committed(t_s, words),
     ]
     return random_.choice(makers)()
+
+
+def felt(random_: random.Random) -> dict[str, float]:
+    """Percentages that a face may have."""
+    shares = [random_.random() for _ in expression.NAMES]
+    return {name: 100 * share / sum(shares) for name, share in zip(expression.NAMES, shares, strict=True)}
 
 
 def about(t_s: float, source: str = "cam") -> dict[str, Any]:
@@ -127,6 +165,23 @@ def test_the_same_log_gives_the_same_hash_however_it_is_cut(seed):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+def test_under_every_policy_the_hash_is_that_of_the_log(seed):
+    observations = chaos(seed, 400)
+    keeps = FULL.replace("keep_text = false", "keep_text = true")
+    one, other = Folded(observations, keeps), Folded(observations, keeps)
+    assert one.hash == other.hash
+    told = view(one.state).measures
+    for percentages in (told.expression, told.expression_mean):
+        if percentages is not None:
+            assert percentages.keys() == set(expression.NAMES)
+            assert all(0.0 <= value <= 100.0 for value in percentages.values())
+            assert sum(percentages.values()) == pytest.approx(100.0)
+    assert told.identity_pct is None or 0.0 <= told.identity_pct <= 100.0
+    assert msgspec.json.decode(msgspec.json.encode(view(one.state))) is not None
+    assert all(len(episode.detail) < 400 for episode in one.state.timeline)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_whatever_comes_the_score_is_a_score_and_the_sum_of_its_lines(seed):
     folded = Folded()
     for observation in chaos(seed, 600):
@@ -154,7 +209,7 @@ def test_could_not_tell_never_raises_the_score():
 
 
 def test_ten_hours_are_no_bigger_than_their_bounds():
-    folded = Folded(chaos(3, 30_000))
+    folded = Folded(chaos(3, 30_000), FULL.replace("keep_text = false", "keep_text = true"))
     now = folded.state
     assert len(now.ledger) <= ledger.MAX_LINES
     assert len(now.timeline) <= state.MAX_TIMELINE
@@ -162,6 +217,7 @@ def test_ten_hours_are_no_bigger_than_their_bounds():
     assert len(now.evidence) <= state.MAX_EVIDENCE
     assert len(now.features) <= state.MAX_FEATURES
     assert len(now.sources) <= state.MAX_SOURCES
+    assert len(now.text.boxes) <= text.MAX_REGIONS
     assert now.ledger_dropped > 0
     assert len(state.pack(now)) + len(msgspec.msgpack.encode(view(now))) < 700_000
 

@@ -11,7 +11,21 @@ from aggregator.risk.compare import differences, verdict
 from aggregator.risk.view import changes, view, visibly_different
 from proto.observations import FeatureStatus, SessionEnded, Word, WordsCommitted
 from proto.views import LedgerLine, SessionView
-from tests.support.observed import STANDARD, Folded, calm, face, frame, second, span, thing, unfit, up
+from tests.support.observed import (
+    STANDARD,
+    Folded,
+    alike,
+    calm,
+    face,
+    frame,
+    read,
+    registered,
+    second,
+    span,
+    thing,
+    unfit,
+    up,
+)
 
 FULL = STANDARD.replace("emotion = false", "emotion = true")
 
@@ -30,6 +44,10 @@ def test_nothing_measured_is_said_to_be_nothing_measured():
     assert rules["PHONE_DETECTED"] == ("not_measured", "no object detector looked at any frame")
     assert rules["SECOND_VOICE"] == ("not_measured", "this version has no detector for it")
     assert rules["STRESS_HIGH"] == ("off", "the policy does not allow emotion to be inferred")
+    assert rules["IDENTITY_MISMATCH"] == ("not_measured", "no reference face is registered")
+    assert rules["TEXT_IN_VIEW"] == ("not_measured", "no frame was searched for text")
+    assert shown.measures.identity_pct is None
+    assert shown.measures.expression is None
     assert rules["SOURCE_LOST"][0] == "watched"
     assert watched(view(Folded([up()], FULL).state))["STRESS_HIGH"][0] == "not_measured"
 
@@ -99,6 +117,40 @@ def test_features_that_miss_are_named():
         "no weights",
         "candor x",
     )
+
+
+def lacking(feature: str) -> FeatureStatus:
+    return FeatureStatus(
+        session="s1", source="vision", seq=1, t_s=0.0, feature=feature, available=False,
+        reason="yolox-nano is not here", command="candor models pull yolox-nano",
+    )  # fmt: skip
+
+
+def test_a_rule_whose_detector_is_missing_says_why_and_how_to_have_it():
+    missing = ("not_measured", "yolox-nano is not here (to have it: candor models pull yolox-nano)")
+    folded = Folded([up(), *calm(0.0, 2.0), lacking("objects"), lacking("text"), lacking("identity")])
+    rules = watched(view(folded.state))
+    for name in ("PHONE_DETECTED", "PHONE_PARTIAL_DETECTED", "SUSPICIOUS_OBJECT", "TEXT_IN_VIEW", "IDENTITY_MISMATCH"):
+        assert rules[name] == missing, name
+    # Another worker has it: what was measured was measured.
+    folded.add([frame(3.0, face(), objects=()), read(3.0)])
+    rules = watched(view(folded.state))
+    assert rules["PHONE_DETECTED"] == rules["TEXT_IN_VIEW"] == ("watched", "")
+
+
+def test_what_the_policy_looks_at_never_is_off():
+    never = STANDARD.replace("objects_per_s = 2.5", "objects_per_s = 0").replace("text_per_s = 0.1", "text_per_s = 0")
+    rules = watched(view(Folded([up(), lacking("objects")], never).state))
+    assert rules["PHONE_DETECTED"] == ("off", "the policy's objects_per_s is 0")
+    assert rules["TEXT_IN_VIEW"] == ("off", "the policy's text_per_s is 0")
+
+
+def test_identity_is_watched_once_a_look_could_tell():
+    folded = Folded([up(), registered(), *calm(0.0, 2.0)])
+    told = watched(view(folded.state))["IDENTITY_MISMATCH"]
+    assert told == ("not_measured", "no look at the face could tell whose it is")
+    folded.add([frame(2.0, face(), identity=alike(88.0))])
+    assert watched(view(folded.state))["IDENTITY_MISMATCH"] == ("watched", "")
 
 
 def test_a_review_once_recommended_stays_recommended():

@@ -12,7 +12,10 @@ const RULES = {
   READING_PATTERN: "Eyes move as in reading",
   STRESS_HIGH: "Signs of stress",
   SECOND_VOICE: "A second voice",
-  IDENTITY_MISMATCH: "Face differs from reference",
+  IDENTITY_MISMATCH: "Face unlike the reference picture",
+  TEXT_IN_VIEW: "Readable text in view",
+  FACE_REGISTERED: "Reference face registered",
+  DOCUMENT_COMPARED: "ID document compared",
   SOURCE_LOST: "Connection over",
   COULD_NOT_TELL: "Could not tell",
 };
@@ -40,6 +43,28 @@ const REASONS = {
   lost_packets: "the network loses packets",
 };
 
+const FEATURES = {
+  face: "Faces",
+  person: "Telling a hidden face from an empty chair",
+  hands: "Telling a covered face from an uneven light",
+  objects: "Phones and other objects",
+  identity: "Comparing the face with a reference",
+  expression: "Expression model",
+  text: "Readable text in view",
+  transcript: "Transcript",
+};
+
+const EXPRESSIONS = {
+  HAPPY: "Happy",
+  CALM: "Calm",
+  CONFUSED: "Confused",
+  SURPRISED: "Surprised",
+  SAD: "Sad",
+  ANGRY: "Angry",
+  DISGUSTED: "Disgusted",
+  FEAR: "Fearful",
+};
+
 export const LEVELS = { low: "Low", medium: "Medium", high: "High", critical: "Critical" };
 export const SEVERITIES = { info: "Info", ...LEVELS };
 const RANK = { info: 0, low: 1, medium: 2, high: 3, critical: 4 };
@@ -54,6 +79,8 @@ export function sentence(name) {
 }
 
 export const rule = (name) => RULES[name] ?? sentence(name);
+export const feature = (name) => FEATURES[name] ?? sentence(name);
+export const expression = (name) => EXPRESSIONS[name] ?? sentence(name);
 export const level = (name) => LEVELS[name] ?? sentence(name);
 export const severity = (name) => SEVERITIES[name] ?? sentence(name);
 export const status = (name) => STATUSES[name]?.[0] ?? sentence(name);
