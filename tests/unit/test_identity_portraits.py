@@ -18,12 +18,12 @@ GREY[:, ::8] = 200
 
 
 def a_portrait(
-    x: float, y: float, face_px: float, score: float = 0.9, rotation_deg: int = 0, **angles: float
+    x: float, y: float, face_px: float, likeness: float = 0.9, rotation_deg: int = 0, **angles: float
 ) -> Portrait:
     points = np.zeros((478, 3))
     points[:, :2] = np.random.default_rng(0).uniform(-0.5, 0.5, (478, 2)) * face_px + (x, y)
     pose = Angles(angles.get("yaw_deg", 0.0), angles.get("pitch_deg", 0.0), angles.get("roll_deg", 0.0))
-    return Portrait(GREY, points, pose, face_px, score, rotation_deg)
+    return Portrait(GREY, points, pose, face_px, 1.0, likeness, rotation_deg)
 
 
 class ScriptedModels:
@@ -68,7 +68,7 @@ def test_tiles_overlap_and_leave_nothing_out() -> None:
 
 def test_a_face_in_several_tiles_counts_once_as_it_was_found_best() -> None:
     found = [a_portrait(100, 100, 80, 0.6), a_portrait(104, 98, 84, 0.9), a_portrait(300, 100, 80, 0.7)]
-    assert [portrait.score for portrait in portraits.distinct(found)] == [0.9, 0.7]
+    assert [portrait.likeness for portrait in portraits.distinct(found)] == [0.9, 0.7]
 
 
 def test_the_rotation_is_the_one_in_which_a_face_is_found_best() -> None:

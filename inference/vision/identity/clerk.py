@@ -98,7 +98,7 @@ class Clerk:
             for tiling in portraits.TILINGS:
                 for rotation_deg in portraits.ROTATIONS_DEG:
                     found += await self._lane.run(_searching(image, tiling, rotation_deg))
-                if any(portrait.score >= portraits.SURE for portrait in found):
+                if any(portrait.likeness >= portraits.SURE for portrait in found):
                     break
             return await self._lane.run(lambda models: portraits.of_document(models, portraits.best_rotation(found)))
 
