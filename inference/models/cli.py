@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -16,9 +14,8 @@ from rich.table import Table
 
 from inference.models.settings import ModelsSettings
 from inference.models.store import ABSENT, LocalModel, Store
-from proto.errors import CandorError, FeatureMissing
+from proto.errors import CandorError
 
-ENGINES = "inference.backends.engines:build"
 EPILOG = """\
 **First steps**
 
@@ -204,40 +201,28 @@ def build(
     fast: while an image is made. Engines fit one kind of GPU and one version of TensorRT; building them takes minutes,
     which a worker would otherwise take at its start.
     """
-    store = Store(ModelsSettings.load())
+    store = Store(ModelsSettings.load(), for_gpu=True if tensorrt else None)
     wanted = names or [name for name, card in store.models.items() if card.embedded]
-    for name in wanted:
-        store.card(name)
+    cards = {name: store.card(name) for name in wanted}
     with _steps(quiet=quiet) as progress:
         step = progress.add_task("", total=len(wanted))
-        for name in wanted:
+        for name, card in cards.items():
             progress.update(step, description=name)
-            path = store.build(name)
+            # An engine can be built of a pulled model, too.
+            path = store.find(name, card.feature).path if tensorrt else store.build(name)
             progress.advance(step)
             progress.console.print(f"{name}: {path}", highlight=False, markup=False, soft_wrap=True)
     if tensorrt:
-        _build_engines(store, names)
+        _build_engines(store, names or list(store.models))
 
 
-def _build_engines(store: Store, names: list[str] | None) -> None:
-    # Late, and by its name: nothing but this command needs them.
+def _build_engines(store: Store, names: list[str]) -> None:
+    # ONNX Runtime and what else it needs: for this command alone.
+    from inference.backends.engines import build as build_engines  # noqa: PLC0415
     from inference.backends.settings import OnnxSettings  # noqa: PLC0415
 
-    module, _, function = ENGINES.partition(":")
-    try:
-        make = getattr(importlib.import_module(module), function)
-    except ImportError as error:
-        raise FeatureMissing("TensorRT engines", f"cannot be built here: {error}", "uv sync --extra gpu") from error
-    models = [
-        LocalModel(name, card, store.path(name))
-        for name, card in store.models.items()
-        if (names is None or name in names) and _is_onnx(store.path(name)) and store.present(name)
-    ]
-    make(models, OnnxSettings.load())
-
-
-def _is_onnx(path: Path) -> bool:
-    return path.suffix == ".onnx"
+    models = [LocalModel(name, store.card(name), store.path(name)) for name in names if store.present(name)]
+    build_engines(models, OnnxSettings.load(), typer.echo)
 
 
 def _steps(*, quiet: bool) -> Progress:

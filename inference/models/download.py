@@ -17,6 +17,9 @@ MAX_IDLE_TRIES = 3
 """Attempts in a row that bring not one byte, after which it is over."""
 MAX_TRIES = 50
 PAUSE_S = 1.0
+SLOW_S = 60.0
+SLOW_BYTES = 60 << 10
+"""Who sends less than `SLOW_BYTES` in `SLOW_S` is asked anew."""
 MAX_REDIRECTS = 5
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 _GONE = (404, 410)
@@ -91,6 +94,7 @@ def _go_on(client: httpx.Client, url: str, part: Path, have: int, size_bytes: in
             raise Unavailable(
                 f"{_shown(url)} offers {have + int(announced)} bytes where the manifest says {size_bytes}: another file"
             )
+        since_s, before = time.monotonic(), have
         with part.open("ab" if have else "wb") as file:
             # In blocks as they come: with a size of its own it would drop the last, broken one.
             for block in answer.iter_raw():
@@ -99,6 +103,10 @@ def _go_on(client: httpx.Client, url: str, part: Path, have: int, size_bytes: in
                     raise Unavailable(f"{_shown(url)} sends more than the {size_bytes} bytes that the manifest says")
                 file.write(block)
                 told(have)
+                if (now_s := time.monotonic()) - since_s > SLOW_S:
+                    if have - before < SLOW_BYTES:
+                        raise _Break(f"it sent {have - before} bytes in {SLOW_S:g} s")
+                    since_s, before = now_s, have
     if have < size_bytes:
         raise _Break(f"it ended after {have} of {size_bytes} bytes")
 

@@ -107,7 +107,7 @@ def _file_faults(file: File, *, fetched: bool) -> Iterator[tuple[str, str]]:
         return
     if not fetched:
         yield "url", "a package carries its files"
-    if path.is_absolute():
+    if path.is_absolute() or file.path.startswith("~"):
         yield "path", "of a file that is fetched must be relative to the models folder"
     if not _is_good_address(file.url):
         yield "url", "must be an https address (http only on this machine)"

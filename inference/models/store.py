@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from inference.models import building, integrity, labels
-from inference.models.manifest import Card, File, Manifest
+from inference.models.manifest import Card, File, Hub, Manifest
 from inference.models.reading import load
 from inference.models.settings import ModelsSettings
 from proto.errors import BadInput, FeatureMissing, NotFound
@@ -85,10 +85,13 @@ class Store:
     def fault(self, name: str) -> str:
         """What keeps a model from being used, in words; empty where it is here."""
         card, paths = self.card(name), self.paths(name)
+        try:
+            if not any(path.exists() for path in paths):
+                return ABSENT
+        except OSError as error:
+            return f"{paths[0]} cannot be read: {error.strerror}"
         if card.hub:
-            return _folder_fault(card, paths[0])
-        if not any(path.exists() for path in paths):
-            return ABSENT
+            return _folder_fault(card.hub, paths[0])
         files = card.files or (File(path=paths[0].name),)
         faults = (integrity.fault(path, file) for path, file in zip(paths, files, strict=True))
         return next(filter(None, faults), "")
@@ -96,9 +99,13 @@ class Store:
     def size_bytes(self, name: str) -> int:
         """Bytes of a model on the disk, or to fetch; 0 for one that is not built yet."""
         card, paths = self.card(name), self.paths(name)
-        here = [file for path in paths for file in ([path] if path.is_file() else path.glob("*")) if file.is_file()]
-        if here:
-            return sum(file.stat().st_size for file in here)
+        try:
+            here = [file for path in paths for file in ([path] if path.is_file() else path.glob("*")) if file.is_file()]
+            if here:
+                return sum(file.stat().st_size for file in here)
+        except OSError:
+            # What cannot be read is told by `fault`.
+            return 0
         return card.size_bytes or sum(file.size_bytes for file in card.files)
 
     def find(self, wanted: str, feature: str) -> LocalModel:
@@ -174,11 +181,8 @@ def _package_folder(package: str) -> Path:
     return Path(spec.origin).parent if spec and spec.origin else Path("/nowhere") / package
 
 
-def _folder_fault(card: Card, folder: Path) -> str:
-    assert card.hub is not None
-    if not folder.is_dir():
-        return ABSENT
-    files = [File(path=name, sha256=card.hub.sha256.get(name, "")) for name in card.hub.needed]
+def _folder_fault(source: Hub, folder: Path) -> str:
+    files = [File(path=name, sha256=source.sha256.get(name, "")) for name in source.needed]
     return next(filter(None, (integrity.fault(folder / file.path, file) for file in files)), "")
 
 

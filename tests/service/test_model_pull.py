@@ -230,6 +230,15 @@ def test_a_silent_server_is_not_waited_for_for_ever(tmp_path: Path, web: Web, mo
         store(tmp_path, web).pull(NAME, progress=False)
 
 
+def test_a_server_that_only_drips_is_asked_anew(tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "SLOW_S", 0.2)
+    web.drips = 1
+    store(tmp_path, web).pull(NAME, progress=False)
+    assert (tmp_path / "yolo.onnx").read_bytes() == DATA
+    assert len(web.seen) == 2
+    assert 0 < int(web.seen[1][1].removeprefix("bytes=").removesuffix("-")) < len(DATA) // 10
+
+
 def test_a_disk_without_room_is_told_before_anything_is_fetched(tmp_path: Path, web: Web) -> None:
     with pytest.raises(Full, match="MiB are free"):
         store(tmp_path, web, size_bytes=1 << 36 << 20).pull(NAME, progress=False)
@@ -309,6 +318,13 @@ def test_a_half_or_changed_file_is_not_taken_and_a_pull_mends_it(tmp_path: Path,
         assert missing.value.command == f"candor models pull {NAME}"
     kept.pull(NAME, progress=False)
     assert kept.present(NAME)
+
+
+def test_a_path_that_cannot_be_looked_at_is_a_missing_feature(tmp_path: Path) -> None:
+    kept = store(tmp_path, None, path=f"{'x' * 300}.onnx")
+    with pytest.raises(FeatureMissing, match="File name too long"):
+        kept.find(NAME, "objects")
+    assert kept.size_bytes(NAME) == 0
 
 
 def test_another_export_that_is_as_good_is_taken(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 class Web(ThreadingHTTPServer):
     """`files` by path. While `cuts` is not 0, an answer stops half way of what is left and it counts down. `refuse`
-    answers with that status, `times` times (-1: for ever). `ranges` False sends all of a file whatever was asked.
+    answers with that status, `times` times (-1: for ever). While `drips` is not 0, an answer comes a byte at a time and
+    it counts down. `ranges` False sends all of a file whatever was asked.
     `sends_on` maps a path to the address it redirects to. With `hold` set, every answer waits for that event.
     `seen` are the request lines with the range asked for.
     """
@@ -34,6 +35,7 @@ class Web(ThreadingHTTPServer):
             self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self.files = files
         self.cuts = 0
+        self.drips = 0
         self.refuse = 0
         self.times = -1
         self.ranges = True
@@ -103,6 +105,11 @@ class _Answer(BaseHTTPRequestHandler):
         else:
             self.send_header("Content-Length", str(len(rest)))
         self.end_headers()
+        if self.server.drips:
+            self.server.drips -= 1
+            for place in range(len(sent)):
+                self.wfile.write(sent[place : place + 1])
+                time.sleep(0.01)
         self.wfile.write(sent)
 
     def _empty(self, status: int, headers: dict[str, str] | None = None) -> None:

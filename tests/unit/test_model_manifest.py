@@ -125,6 +125,7 @@ def test_the_example_of_the_help_is_right(tmp_path: Path) -> None:
         (('labels = ["cell phone", "book"]', 'labels = "voc"'), "models.own.labels: no list is called 'voc'"),
         (('path = "own.onnx"', 'path = "../own.onnx"'), "models.own.files[0].path: must be a plain path"),
         (('path = "own.onnx"', 'path = "/own.onnx"'), "models.own.files[0].path: of a file that is fetched"),
+        (('path = "own.onnx"', 'path = "~/own.onnx"'), "models.own.files[0].path: of a file that is fetched"),
         (("https://", "http://"), "models.own.files[0].url: must be an https address"),
         (("https://", "file://"), "models.own.files[0].url: must be an https address"),
         (("https://example.org", "https://"), "models.own.files[0].url: must be an https address"),
