@@ -81,4 +81,9 @@ export const sessions = {
   feedUrl: (session) => at(session, "/feed"),
 };
 
+export const system = {
+  /** Every process, what sessions lack, and what runs the models; needs no key. */
+  health: () => json("GET", "/health"),
+};
+
 export const ALL_FEED = "/v1/feed";

@@ -8,6 +8,7 @@ import { MAX_SESSIONS, SessionStore } from "../store.js";
 import { Detail } from "./detail.js";
 import { askForKey, confirm, createSession, wireDialogs } from "./dialogs.js";
 import { SessionList } from "./list.js";
+import { watchSystem } from "./system.js";
 
 const PAGE = 200;
 const store = new SessionStore();
@@ -195,4 +196,5 @@ byId("forget-key").hidden = apiKey.get() === "";
 globalThis.addEventListener("hashchange", route);
 list.explain("Loading…");
 watchAll();
+watchSystem();
 route();
