@@ -66,7 +66,7 @@ VIEW = SessionView(
     ),
     features=(
         Feature(name="face", available=True),
-        Feature(name="text", available=False, reason="no model", command="candor models pull whisper-tiny"),
+        Feature(name="transcript", available=False, reason="no model", command="candor models pull whisper-tiny"),
     ),
     measures=Measures(frames_seen=310, face_share=0.97, speech_share=0.4, speech_s=24.0, longest_pause_s=4.1, words=58),
     evidence=(_STILL,),
@@ -93,7 +93,17 @@ NOTICE = Notice(
     status="created",
     policy="standard",
     description="Presence, attention, other people and forbidden objects. No emotion is inferred.",
-    analysis=Analysed(fps=5.0, audio=True, transcript=True, emotion=False, evidence=True),
+    analysis=Analysed(
+        fps=5.0,
+        audio=True,
+        transcript=True,
+        emotion=False,
+        evidence=True,
+        objects=True,
+        identity=True,
+        text=True,
+        keep_text=False,
+    ),
     rules=("a phone in view", "more than one face in view", "a lost connection (noted, never counted)"),
     retention_days=30.0,
 )

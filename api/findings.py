@@ -15,7 +15,7 @@ from runtime.bus import Bus
 
 MAX_EVIDENCE = 1000
 MAX_REPORT_SEGMENTS = 10_000
-TEXT_FEATURES = frozenset({"transcript", "text"})
+TRANSCRIPT = "transcript"
 
 
 class Findings:
@@ -98,7 +98,7 @@ def evidence_of(observation: EvidenceStored, seq: int, base_url: str) -> Evidenc
 
 def _text_missing(view: SessionView) -> str:
     for feature in view.features:
-        if feature.name in TEXT_FEATURES and not feature.available:
+        if feature.name == TRANSCRIPT and not feature.available:
             return (
                 f"{feature.reason} (run: {feature.command})" if feature.command else feature.reason or "not available"
             )

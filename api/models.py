@@ -82,13 +82,21 @@ class CreatedSession(Answered, frozen=True, kw_only=True):
 
 
 class Analysed(Answered, frozen=True, kw_only=True):
-    """What is analysed: `fps` pictures a second at most; `evidence` keeps a still and a clip for each alert."""
+    """What is analysed: `fps` pictures a second at most; `evidence` keeps a still and a clip for each alert.
+
+    `objects`, `identity` and `text` are looked for where a detector for them is available; `identity` only once a
+    reference face is registered. `keep_text` keeps the words that are read in the picture.
+    """
 
     fps: float
     audio: bool
     transcript: bool
     emotion: bool
     evidence: bool
+    objects: bool = False
+    identity: bool = False
+    text: bool = False
+    keep_text: bool = False
 
 
 class Notice(Answered, frozen=True, kw_only=True):

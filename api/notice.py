@@ -13,22 +13,23 @@ from proto.observations import SessionCreated
 from proto.policy import Analysis, Policy, Rule
 from proto.views import Status
 
-Need = Literal["", "audio", "emotion"]
+Need = Literal["", "audio", "emotion", "objects", "identity", "text"]
 
 # In words for the person in front of the camera, and what a rule cannot do without.
 WORDS: dict[str, tuple[str, Need]] = {
-    "PHONE_DETECTED": ("a phone in view", ""),
-    "PHONE_PARTIAL_DETECTED": ("part of a phone in view", ""),
+    "PHONE_DETECTED": ("a phone in view", "objects"),
+    "PHONE_PARTIAL_DETECTED": ("part of a phone in view", "objects"),
     "MULTIPLE_FACES": ("more than one face in view", ""),
     "EYES_OFF_SCREEN": ("eyes that stay off the screen", ""),
     "LOOKING_AWAY": ("a head that stays turned away", ""),
     "NO_FACE": ("nobody in view", ""),
-    "SUSPICIOUS_OBJECT": ("other objects in view", ""),
+    "SUSPICIOUS_OBJECT": ("other objects in view", "objects"),
     "WHISPERING": ("whispering", "audio"),
     "READING_PATTERN": ("eyes that move as if reading beside the screen", ""),
     "STRESS_HIGH": ("signs of stress", "emotion"),
     "SECOND_VOICE": ("a second voice", "audio"),
-    "IDENTITY_MISMATCH": ("a face unlike the reference picture", ""),
+    "IDENTITY_MISMATCH": ("a face unlike the reference picture, if one is registered", "identity"),
+    "TEXT_IN_VIEW": ("readable text in view", "text"),
     "SOURCE_LOST": ("a lost connection", ""),
 }
 
@@ -80,6 +81,10 @@ def build(record: SessionCreated, status: Status, retention_days: float) -> Noti
             transcript=analysis.audio and analysis.transcript,
             emotion=analysis.emotion,
             evidence=analysis.evidence,
+            objects=analysis.objects_per_s > 0,
+            identity=analysis.identity_per_s > 0,
+            text=analysis.text_per_s > 0,
+            keep_text=analysis.text_per_s > 0 and analysis.keep_text,
         ),
         rules=noted(rules),
         retention_days=retention_days,
@@ -95,7 +100,14 @@ def noted(rules: Policy) -> tuple[str, ...]:
 
 def _can(name: str, analysis: Analysis) -> bool:
     need = WORDS.get(name, ("", ""))[1]
-    return {"": True, "audio": analysis.audio, "emotion": analysis.emotion}[need]
+    return {
+        "": True,
+        "audio": analysis.audio,
+        "emotion": analysis.emotion,
+        "objects": analysis.objects_per_s > 0,
+        "identity": analysis.identity_per_s > 0,
+        "text": analysis.text_per_s > 0,
+    }[need]
 
 
 def _words(name: str, rule: Rule) -> str:

@@ -8,16 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from api import figures
+from api.figures import NOT_MEASURED
 from api.models import EvidenceItem, Segment
-from api.reported import AlertClaim, Claim, Measure, Missing, Report, RuleState, Stretch, Uncertainty
-from proto.views import Episode, Measures, SessionView, Watch
+from api.reported import AlertClaim, Claim, Missing, Report, RuleState, Stretch, Uncertainty
+from proto.views import Episode, SessionView, Watch
 
-NOT_MEASURED = "not measured"
 REVIEW = (
     "A human review is recommended: the score reached the policy's limit{limit}{when}. The score is no verdict; a "
     "human decides, with the pictures and the circumstances in view."
 )
 NOTHING_RECEIVED = "Neither picture nor sound was received: nothing can be said about this session."
+# Rules whose own names would say more than was seen.
+NAMES = {
+    "IDENTITY_MISMATCH": "Face unlike the reference picture",
+    "SUSPICIOUS_OBJECT": "Object worth a look",
+    "TEXT_IN_VIEW": "Readable text in view",
+    "DOCUMENT_COMPARED": "ID document compared",
+}
+# What a feature is in words, and what becomes of a session without it.
+FEATURES = {
+    "face": "finding faces",
+    "person": "telling a hidden face from an empty chair",
+    "hands": "telling a covered face from an uneven light",
+    "objects": "finding phones and other objects",
+    "identity": "comparing the face with a reference",
+    "expression": "a model for expressions",
+    "text": "finding readable text",
+}
+INSTEAD = {"expression": "Expressions were estimated from the shape of the face instead."}
 NO_REVIEW = "No review is recommended by the policy. The score is no verdict either way; a human decides."
 
 
@@ -48,7 +67,8 @@ def build(
         review_s=view.review_s,
         recommendation=_recommendation(view),
         could_not_tell=_uncertainty(view),
-        measures=_measures(view.measures),
+        measures=figures.measures(view.measures),
+        expression=figures.expression(view.measures),
         rules=tuple(_rule(watch) for watch in view.rules),
         unavailable=_unavailable(view),
         ledger=_ledger(view),
@@ -129,52 +149,17 @@ def _uncertainty(view: SessionView) -> Uncertainty:
     return Uncertainty(total_s=told.total_s, share=share, active=told.active, reasons=told.reasons, text=text)
 
 
-_MEASURES: tuple[tuple[str, str, str], ...] = (
-    ("frames_seen", "frames", "Pictures looked at"),
-    ("frames_skipped", "frames", "Pictures that could not be read"),
-    ("face_share", "share", "Share of time with a face"),
-    ("eyes_off_share", "share", "Share of time with the eyes off the screen"),
-    ("blinks_per_min", "1/min", "Blinks a minute"),
-    ("speech_share", "share", "Share of time with speech"),
-    ("speech_s", "s", "Speech altogether"),
-    ("longest_pause_s", "s", "Longest pause"),
-    ("words", "words", "Words"),
-    ("words_per_min", "1/min", "Words a minute"),
-)
-# Counts that are 0 because nothing was there to be counted; the share beside them says whether it was looked for.
-_COUNTED_WITH = {"speech_s": "speech_share", "longest_pause_s": "speech_share", "words": "words_per_min"}
-
-
-def _measures(measures: Measures) -> tuple[Measure, ...]:
-    found = []
-    for name, unit, label in _MEASURES:
-        value = getattr(measures, name)
-        if not value and name in _COUNTED_WITH and getattr(measures, _COUNTED_WITH[name]) is None:
-            value = None
-        found.append(Measure(name=name, value=value, unit=unit, text=f"{label}: {_figure(value, unit)}."))
-    return tuple(found)
-
-
-def _figure(value: float | None, unit: str) -> str:
-    if value is None:
-        return NOT_MEASURED
-    if unit == "share":
-        return f"{value:.0%}"
-    if unit == "s":
-        return f"{value:.1f} s"
-    return f"{value:.1f}" if isinstance(value, float) and unit == "1/min" else f"{value:g}"
-
-
 def _unavailable(view: SessionView) -> tuple[Missing, ...]:
     return tuple(
         Missing(
             feature=feature.name,
             reason=feature.reason,
             command=feature.command,
-            text=f"{feature.name} was not available"
+            text=f"{FEATURES.get(feature.name, feature.name).capitalize()} was not available"
             + (f": {feature.reason}" if feature.reason else "")
             + (f" (to have it: {feature.command})" if feature.command else "")
-            + ". What it would have seen or heard was not measured.",
+            + ". "
+            + INSTEAD.get(feature.name, "What it would have seen or heard was not measured."),
         )
         for feature in view.features
         if not feature.available
@@ -234,7 +219,7 @@ def _stretch(episode: Episode, clock_s: float) -> Stretch:
 
 
 def _plain(rule: str) -> str:
-    return rule.replace("_", " ").capitalize()
+    return NAMES.get(rule) or rule.replace("_", " ").capitalize()
 
 
 def _count(number: int, noun: str) -> str:

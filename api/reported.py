@@ -19,6 +19,19 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
+class Expressed(msgspec.Struct, frozen=True, kw_only=True):
+    """The expression over the whole session, only where the policy allows emotion and it was measured.
+
+    `percentages` sum to 100, `dominant` names the largest. `estimate`: from the face's geometry, without a model.
+    """
+
+    dominant: str
+    percentages: dict[str, float]
+    model: str
+    estimate: bool
+    text: str
+
+
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """One ledger line in words: `points` when added, `points_now` what is left of them. `seq` is its observation."""
 
@@ -105,6 +118,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     recommendation: str
     could_not_tell: Uncertainty
     measures: tuple[Measure, ...]
+    expression: Expressed | None
     rules: tuple[RuleState, ...]
     unavailable: tuple[Missing, ...]
     ledger: tuple[Claim, ...]

@@ -72,8 +72,8 @@ class Measures(msgspec.Struct, frozen=True, kw_only=True):
     `identity_pct` is the mean similarity to the registered face over `identity_checks` that could tell;
     `identity_undecided` counts those that could not. `expression` is the smoothed expression now in percent,
     `expression_mean` that of the whole session, both only there where the policy allows it; `expression_model` is
-    "geometry" where it is an estimate without a model. `text_looks` counts searches for readable text, `text_found`
-    those that found some.
+    "geometry" where it is an estimate without a model. `text_looks` counts searches for readable text (None: there was
+    none), `text_found` those that found some.
     """
 
     frames_seen: int = 0
@@ -93,7 +93,7 @@ class Measures(msgspec.Struct, frozen=True, kw_only=True):
     expression_model: str = ""
     identity_undecided: int = 0
     expression_mean: dict[str, float] | None = None
-    text_looks: int = 0
+    text_looks: int | None = None
     text_found: int = 0
 
 

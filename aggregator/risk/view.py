@@ -9,7 +9,7 @@ import msgspec
 from aggregator.risk import expression, ledger
 from aggregator.risk.conditions import RULES, Drive
 from aggregator.risk.state import State
-from proto.policy import Policy, Rule
+from proto.policy import Analysis, Policy, Rule
 from proto.views import CouldNotTell, Episode, Measures, SessionView, Watch
 
 MIN_EYES_S = 10.0
@@ -44,7 +44,7 @@ def view(state: State) -> SessionView:
         ledger=state.ledger,
         timeline=tuple(sorted((*state.timeline, *active), key=lambda episode: (episode.start_s, episode.kind))),
         alerts=state.alerts,
-        features=tuple(state.features[name] for name in sorted(state.features)),
+        features=tuple(state.features[name] for name in sorted(state.features) if _wanted(name, policy.analysis)),
         measures=measures(state),
         evidence=state.evidence,
         ledger_dropped=state.ledger_dropped,
@@ -94,7 +94,7 @@ def measures(state: State) -> Measures:
         expression=expression.shown_now(felt, state.clock_s),
         expression_mean=expression.shown_mean(felt),
         expression_model="" if felt is None else felt.model,
-        text_looks=state.text.looks,
+        text_looks=state.text.looks or None,
         text_found=state.text.found,
     )
 
@@ -171,6 +171,17 @@ def _watched(state: State, name: str, rule: Rule) -> tuple[Literal["watched", "o
     if not missing and name in GAZE_RULES and state.gaze.baseline is None:
         missing = "the eyes were not seen steadily enough for a baseline"
     return ("not_measured", missing) if missing else ("watched", "")
+
+
+def _wanted(feature: str, analysis: Analysis) -> bool:
+    """Whether the policy asks for a feature at all: what nobody asked for is not missed."""
+    return {
+        "objects": analysis.objects_per_s > 0,
+        "identity": analysis.identity_per_s > 0,
+        "text": analysis.text_per_s > 0,
+        "expression": analysis.emotion and analysis.expression_per_s > 0,
+        "transcript": analysis.audio and analysis.transcript,
+    }.get(feature, True)
 
 
 RATES: dict[Drive, str] = {"objects": "objects_per_s", "identity": "identity_per_s", "text": "text_per_s"}

@@ -73,6 +73,10 @@ async def test_it_says_what_each_policy_allows(bus: Bus) -> None:
         "transcript": True,
         "emotion": False,
         "evidence": True,
+        "objects": True,
+        "identity": True,
+        "text": True,
+        "keep_text": False,
     }
     assert said["eu-recruitment"]["analysis"]["evidence"] is False
     assert [name for name in said if "signs of stress" in said[name]["rules"]] == ["full"]
@@ -81,6 +85,26 @@ async def test_it_says_what_each_policy_allows(bus: Bus) -> None:
     assert said["standard"]["description"].endswith("No emotion is inferred.")
     assert {item["retention_days"] for item in said.values()} == {bus.settings.log_retention_days}
     assert {item["status"] for item in said.values()} == {"created"}
+
+
+async def test_what_a_policy_never_looks_for_is_not_said_to_be_noted(bus: Bus, tmp_path: Path) -> None:
+    rules = "".join(
+        f'[rules.{name}]\nseverity = "low"\nweight = 1\n'
+        for name in ("PHONE_DETECTED", "SUSPICIOUS_OBJECT", "IDENTITY_MISMATCH", "TEXT_IN_VIEW", "NO_FACE")
+    )
+    faces = (
+        f'name = "faces"\n[analysis]\nobjects_per_s = 0\nidentity_per_s = 0\ntext_per_s = 0\nkeep_text = true\n{rules}'
+    )
+    reader = f'name = "reader"\n[analysis]\nkeep_text = true\n{rules}'
+    settings = ApiSettings(policy_dir=a_policy_dir(tmp_path / "policies", faces=faces, reader=reader))
+    async with running_api(bus, settings) as url, httpx.AsyncClient(base_url=url) as http:
+        some = (await notice(http, (await create(http, policy="faces"))["id"])).json()
+        more = (await notice(http, (await create(http, policy="reader"))["id"])).json()
+    assert some["rules"] == ["nobody in view"]
+    assert not any(some["analysis"][name] for name in ("objects", "identity", "text", "keep_text"))
+    assert more["rules"][:2] == ["a phone in view", "other objects in view"]
+    assert "a face unlike the reference picture, if one is registered" in more["rules"]
+    assert more["analysis"]["keep_text"] is True
 
 
 async def test_without_sound_nothing_is_said_to_be_heard(bus: Bus, tmp_path: Path) -> None:

@@ -84,6 +84,52 @@ def test_a_missing_feature_comes_with_its_command() -> None:
     assert "not measured" in missing.text
 
 
+def test_without_a_model_an_expression_is_an_estimate_and_only_said_where_it_is_wanted() -> None:
+    (missing,) = built(features=(Feature(name="expression", available=False, reason="no model"),)).unavailable
+    assert missing.text.startswith("A model for expressions was not available: no model. ")
+    assert missing.text.endswith("Expressions were estimated from the shape of the face instead.")
+
+
+def test_expression_is_told_only_where_it_was_measured() -> None:
+    assert built().expression is None
+    mean = {"HAPPY": 30.0, "CALM": 60.0, "SAD": 10.0}
+    told = built(measures=Measures(expression_mean=mean, expression_model="geometry")).expression
+    assert told is not None
+    assert (told.dominant, told.estimate, told.percentages) == ("CALM", True, mean)
+    assert "mostly calm (60 %), then happy (30 %)" in told.text
+    assert "estimate" in told.text
+    by_model = built(measures=Measures(expression_mean=mean, expression_model="fer")).expression
+    assert by_model is not None
+    assert not by_model.estimate
+    assert "estimate" not in by_model.text
+
+
+def test_identity_and_text_are_figures_where_they_were_measured() -> None:
+    nothing = {measure.name: measure for measure in built().measures}
+    for name in ("identity_pct", "identity_checks", "identity_failures", "identity_undecided", "text_looks"):
+        assert nothing[name].value is None, name
+    measures = Measures(identity_pct=88.25, identity_checks=20, identity_undecided=4, text_looks=3)
+    found = {measure.name: measure.text for measure in built(measures=measures).measures}
+    assert found["identity_pct"].endswith("count as the same person): 88.2 %.")
+    assert found["identity_failures"] == "Of these, unlike the reference face: 0."
+    assert found["identity_undecided"] == "Looks that could not tell: 4."
+    assert found["text_found"] == "Of these, with a find: 0."
+
+
+def test_nobody_is_accused_by_the_name_of_a_rule() -> None:
+    found = built(
+        rules=(
+            Watch(rule="IDENTITY_MISMATCH", severity="critical", weight=25, state="watched"),
+            Watch(rule="SUSPICIOUS_OBJECT", severity="medium", weight=15, state="watched", fired=1),
+        ),
+        timeline=(an_episode("IDENTITY_MISMATCH", 10.0, 16.0),),
+    )
+    texts = " ".join([rule.text for rule in found.rules] + [stretch.text for stretch in found.timeline]).lower()
+    assert "face unlike the reference picture was watched" in texts
+    assert "mismatch" not in texts
+    assert "suspicious" not in texts
+
+
 def test_an_open_stretch_lasts_until_now() -> None:
     found = built(
         timeline=(an_episode("NO_FACE", 10.0, 12.5, detail="left the picture"), an_episode("NO_FACE", 200.0, None))

@@ -105,14 +105,14 @@ def test_features_that_miss_are_named():
         source="speech",
         seq=1,
         t_s=0.0,
-        feature="text",
+        feature="transcript",
         available=False,
         reason="no weights",
         command="candor x",
     )
     (feature,) = view(Folded([missing]).state).features
     assert (feature.name, feature.available, feature.reason, feature.command) == (
-        "text",
+        "transcript",
         False,
         "no weights",
         "candor x",
@@ -136,6 +136,13 @@ def test_a_rule_whose_detector_is_missing_says_why_and_how_to_have_it():
     folded.add([frame(3.0, face(), objects=()), read(3.0)])
     rules = watched(view(folded.state))
     assert rules["PHONE_DETECTED"] == rules["TEXT_IN_VIEW"] == ("watched", "")
+
+
+def test_what_nobody_asked_for_is_not_missed():
+    asked = Folded([up(), lacking("expression"), lacking("objects")])
+    assert [feature.name for feature in view(asked.state).features] == ["objects"]
+    full = Folded([up(), lacking("expression")], FULL)
+    assert [feature.name for feature in view(full.state).features] == ["expression"]
 
 
 def test_what_the_policy_looks_at_never_is_off():
