@@ -23,7 +23,7 @@ def model_of(model: LocalModel, onnx: OnnxSettings) -> OnnxModel:
             path = convert.build(model.name, path.parent, for_gpu=True)
         except (OSError, Unavailable) as error:
             raise FeatureMissing(model.card.feature, f"{model.name} cannot be made: {error}") from error
-    return OnnxModel(path, onnx, name=path.stem, feature=model.card.feature)
+    return OnnxModel(path, onnx, name=model.name, feature=model.card.feature, fp16=model.card.half_precision)
 
 
 def _on_gpu(onnx: OnnxSettings) -> bool:

@@ -18,12 +18,12 @@ BUILD_WAIT_S = 1800.0
 """A large engine takes minutes to build, and several processes of a node want the same one."""
 
 
-def file_name(model: str) -> str:
-    """A model's name as part of a path: letters, digits, `.`, `_` and `-`."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", model).lstrip(".") or "_"
+def label(path: Path) -> str:
+    """A model file's name without its ending, as part of a path: letters, digits, `.`, `_` and `-`."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", path.stem).lstrip(".") or "_"
 
 
-def engine_folder(root: Path, model: str, path: Path, versions: str) -> Path:
+def engine_folder(root: Path, path: Path, versions: str) -> Path:
     """Folder of a model file's engines; made where it is not there. `versions` of what builds and runs them.
 
     Raises:
@@ -31,7 +31,7 @@ def engine_folder(root: Path, model: str, path: Path, versions: str) -> Path:
     """
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    folder = root.expanduser() / file_name(model) / f"{digest[:16]}-{file_name(versions)}"
+    folder = root.expanduser() / label(path) / f"{digest[:16]}-{versions}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import typer
 
 from inference.backends import gpu
-from inference.backends.engine_cache import engines_in, file_name
+from inference.backends.engine_cache import engines_in, label
 from inference.backends.onnx import OnnxModel
 from inference.backends.providers import TENSORRT
 from inference.backends.running import models as running
@@ -42,7 +43,7 @@ def build(
             progress(f"{local.name}: not built")
             continue
         built.append(local.name)
-        progress(f"{local.name}: {_size(settings, local.name)} in {settings.engine_dir.expanduser()}")
+        progress(f"{local.name}: {_size(settings, local.path)} in {settings.engine_dir.expanduser()}")
     if refused:
         raise Unavailable("TensorRT does not run " + "; ".join(refused))
     return tuple(built)
@@ -72,6 +73,6 @@ def _build(local: LocalModel, settings: OnnxSettings) -> str:
         model.close()
 
 
-def _size(settings: OnnxSettings, name: str) -> str:
-    files = engines_in(settings.engine_dir.expanduser() / file_name(name))
+def _size(settings: OnnxSettings, path: Path) -> str:
+    files = engines_in(settings.engine_dir.expanduser() / label(path))
     return f"{len(files)} engine{'' if len(files) == 1 else 's'}"

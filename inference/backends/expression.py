@@ -38,7 +38,9 @@ class ExpressionBackend:
         self.labels = model.labels
         self._feature = model.card.feature
         self._layout = _layout_of(model)
-        self._model = OnnxModel(model.path, onnx, name=model.name, feature=self._feature)
+        self._model = OnnxModel(
+            model.path, onnx, name=model.name, feature=self._feature, fp16=model.card.half_precision
+        )
 
     @property
     def provider(self) -> str:

@@ -31,7 +31,7 @@ class FaceEmbeddingBackend:
         self.name = model.name
         self.layout = _layout(model)
         self._max_batch = onnx.max_batch
-        self._model = OnnxModel(model.path, onnx, name=model.name, feature=FEATURE)
+        self._model = OnnxModel(model.path, onnx, name=model.name, feature=FEATURE, fp16=model.card.half_precision)
 
     def load(self) -> None:
         """Open the file.

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.backends import gpu, providers, running
-from inference.backends.engine_cache import engine_folder, one_at_a_time
+from inference.backends.engine_cache import engine_folder, label, one_at_a_time
 from inference.backends.providers import CPU, CUDA, TENSORRT
 from inference.backends.settings import OnnxSettings
 from proto.errors import FeatureMissing
@@ -169,7 +169,7 @@ class OnnxModel:
                     stack.enter_context(one_at_a_time(cache))
                     options.append(
                         providers.tensorrt_options(
-                            self._settings, inputs, name=cache.parent.name, fp16=self._fp16, cache=cache
+                            self._settings, inputs, name=label(self._path), fp16=self._fp16, cache=cache
                         )
                     )
                 else:
@@ -190,7 +190,7 @@ class OnnxModel:
 
     def _engines(self, onnxruntime: Any) -> Path:
         versions = f"ort{onnxruntime.__version__}-trt{gpu.tensorrt_version()}"
-        return engine_folder(self._settings.engine_dir, self.name, self._path, versions)
+        return engine_folder(self._settings.engine_dir, self._path, versions)
 
     def _warm_up_sizes(self, session: Any, inputs: Sequence[providers.Input]) -> Iterator[int]:
         """A GPU prepares itself for each batch size; a CPU only makes room, which the smallest shows as well."""
