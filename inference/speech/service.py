@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 
+from inference.backends import running
 from inference.backends.silero import SileroBackend
 from inference.speech import metrics
 from inference.speech.decoding import Decoder
@@ -31,6 +32,7 @@ log = get_logger("speech")
 
 async def serve(settings: SpeechSettings, bus: Bus, stop: asyncio.Event) -> None:
     """Run one worker until `stop` is set; sessions are given back as they are, a successor goes on."""
+    bus.health.runs_on(running.models)
     silero = SileroBackend()
     silero.load()
     owner = f"speech-{socket.gethostname()}-{os.getpid()}"
@@ -183,7 +185,8 @@ class Worker:
 
 def _tell_feature(bus: Bus, missing: FeatureMissing | None, decoder: Decoder) -> None:
     detail = str(missing) if missing else f"model {decoder.model}"
-    bus.health.set("feature:transcript", ok=missing is None, detail=detail, critical=False)
+    command = missing.command if missing else ""
+    bus.health.set("feature:transcript", ok=missing is None, detail=detail, critical=False, command=command)
 
 
 def main() -> int:
