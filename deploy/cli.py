@@ -50,6 +50,7 @@ class Tool:
 TOOLS = {
     "replay": Tool("aggregator.cli:replay_command", "Fold a session's log again, or judge it by another policy."),
     "models": Tool("inference.models.cli:app", "Models: which are here and what each is for; fetch them, build them."),
+    "bench": Tool("bench.cli:command", "How fast this machine is, or how right the analysis is on labelled material."),
 }
 
 app = typer.Typer(

@@ -1,0 +1,73 @@
+"""`candor bench`: how fast this machine is, or how right the analysis is."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from proto.errors import BadInput
+
+PACKAGED_POLICIES = Path(__file__).resolve().parent.parent / "deploy" / "policies"
+
+
+def command(
+    accuracy: Annotated[bool, typer.Option("--accuracy", help="How right, not how fast: needs --material.")] = False,
+    folder: Annotated[
+        Path | None, typer.Option("--material", help="Folder of recordings and pictures.", show_default=False)
+    ] = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option("--truth", help="What is known of them.", show_default="bench/truth.toml, of the test material"),
+    ] = None,
+    policy: Annotated[
+        Path | None, typer.Option("--policy", help="Policy file that judges.", show_default="standard")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Also write the figures as JSON.", show_default=False)
+    ] = None,
+    seconds: Annotated[float | None, typer.Option("--seconds", help="Speed: length of each live measurement.")] = None,
+    only: Annotated[str, typer.Option("--only", help="Speed: only this part; `python -m bench -h` names them.")] = "",
+) -> None:
+    """Measure this machine's speed, or with --accuracy how right the analysis is on labelled material.
+
+    Speed starts every process of Candor and takes minutes. Accuracy uses the models that the `CANDOR_VISION_...` and
+    `CANDOR_MODELS_...` variables name; to measure on recordings of your own, write a truth file like bench/truth.toml.
+
+    Examples:
+
+        candor bench --only fold
+
+        candor bench --accuracy --material recordings --json accuracy.json
+
+        candor bench --accuracy --material interviews --truth interviews/truth.toml
+    """
+    if not accuracy:
+        if folder or truth or policy:
+            raise BadInput("goes with --accuracy", field="--material, --truth, --policy")
+        _speed(seconds, only, json_file)
+    if folder is None:
+        raise BadInput("is needed with --accuracy: the folder of the files that the truth names", field="--material")
+    from bench import accuracy as bench  # noqa: PLC0415 - models and OpenCV, only where they are used
+    from bench.material import PACKAGED  # noqa: PLC0415
+    from inference.vision.settings import VisionSettings  # noqa: PLC0415
+    from runtime import log  # noqa: PLC0415
+
+    log.configure("bench", level="warning")
+    bench.run(
+        folder,
+        truth or PACKAGED,
+        policy or PACKAGED_POLICIES / "standard.toml",
+        json_file,
+        VisionSettings.load(),
+    )
+
+
+def _speed(seconds: float | None, only: str, json_file: Path | None) -> None:
+    """Become `python -m bench`, so that Ctrl-C and the exit code are its own."""
+    options = {"--seconds": seconds, "--only": only, "--json": json_file}
+    given = [word for name, value in options.items() if value for word in (name, str(value))]
+    os.execv(sys.executable, [sys.executable, "-m", "bench", *given])  # noqa: S606 - a list, no shell text
