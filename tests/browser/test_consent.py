@@ -45,6 +45,10 @@ async def test_the_standard_policy_says_that_emotions_are_off(bus: Bus, browser)
     assert "whispering" in said["noted"]
     assert "Stills and clips: on." in said["kept"]
     assert "at most 30 days" in said["kept"]
+    assert "Things in view: on, if a detector for them is available." in said["analysed"]
+    assert "only if one is registered for this interview" in said["analysed"]
+    assert "Only that there is text, and where; not what it says." in said["analysed"]
+    assert "a face unlike the reference picture, if one is registered" in said["noted"]
 
 
 async def test_the_full_policy_says_that_emotions_are_on(bus: Bus, browser) -> None:
@@ -64,7 +68,9 @@ async def test_the_policy_for_the_eu_keeps_no_pictures(bus: Bus, browser) -> Non
 
 
 async def test_what_is_switched_off_is_said_to_be_off(bus: Bus, browser, tmp_path) -> None:
-    silent = 'name = "silent"\n[analysis]\naudio = false\nfps = 2.0\n'
+    silent = (
+        'name = "silent"\n[analysis]\naudio = false\nfps = 2.0\nobjects_per_s = 0\nidentity_per_s = 0\ntext_per_s = 0\n'
+    )
     settings = ApiSettings(policy_dir=a_policy_dir(tmp_path / "policies", silent=silent))
     async with running_api(bus, settings) as url:
         said = await texts(await opened(browser, url, "silent"))
@@ -73,6 +79,19 @@ async def test_what_is_switched_off_is_said_to_be_off(bus: Bus, browser, tmp_pat
     assert "transcript" not in said["analysed"] + said["kept"]
     assert "Sound" not in said["kept"]
     assert "2 pictures a second" in said["analysed"]
+    for off in ("Things in view: off.", "Your face: not compared with any picture.", "Readable text in view: off."):
+        assert off in said["not-analysed"]
+    for word in ("Things in view", "compared", "text"):
+        assert word not in said["analysed"]
+
+
+async def test_words_that_are_kept_are_said_to_be_kept(bus: Bus, browser, tmp_path) -> None:
+    settings = ApiSettings(
+        policy_dir=a_policy_dir(tmp_path / "p", reader='name = "reader"\n[analysis]\nkeep_text = true\n')
+    )
+    async with running_api(bus, settings) as url:
+        said = await texts(await opened(browser, url, "reader"))
+    assert "What is read is kept." in said["analysed"]
 
 
 async def test_an_interview_that_is_over_asks_for_nothing(bus: Bus, browser) -> None:

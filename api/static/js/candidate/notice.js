@@ -27,9 +27,15 @@ export function howLong(days) {
 
 /** The consent text of a notice: lists of sentences {analysed, not, noted, kept}. Pure. */
 export function consentText({ analysis, rules, retention_days }) {
-  const { fps, audio, transcript, emotion, evidence } = analysis;
+  const { fps, audio, transcript, emotion, evidence, objects, identity, text, keep_text } = analysis;
   const analysed = [
-    `Your camera: on. Up to ${Math.round(fps * 10) / 10} pictures a second: whether a face, or more than one, is in view, which way head and eyes point, how often the eyes blink, how mouth and brows move, and things in view.`,
+    `Your camera: on. Up to ${Math.round(fps * 10) / 10} pictures a second: whether a face, or more than one, is in view, which way head and eyes point, how often the eyes blink, how mouth and brows move.`,
+    objects &&
+      "Things in view: on, if a detector for them is available. It looks for the phones and other things named below.",
+    identity &&
+      "Your face: compared with a reference picture, only if one is registered for this interview. Of that picture only numbers are kept, encrypted, until the session is deleted.",
+    text &&
+      `Readable text in view: on, if available. ${keep_text ? "What is read is kept." : "Only that there is text, and where; not what it says."}`,
     audio && "Your voice: on. When you speak and pause, how loud, and how it sounds.",
     transcript && "What you say: on. It is written down as a transcript.",
     emotion && "Emotions: on. Expression and signs of stress may be judged from face and voice.",
@@ -39,6 +45,9 @@ export function consentText({ analysis, rules, retention_days }) {
     !emotion && "Emotions: off. No feelings and no stress are judged in this interview.",
     !audio && "Your voice: off. Sound is thrown away as it arrives.",
     !transcript && "What you say: off. Nothing of it is written down.",
+    !objects && "Things in view: off. Nobody looks for them.",
+    !identity && "Your face: not compared with any picture.",
+    !text && "Readable text in view: off. Nothing in the picture is read.",
     "Your health, origin, looks or character.",
     "Your screen, your files, and anything before you join or after you leave.",
   ];

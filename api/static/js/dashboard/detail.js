@@ -9,6 +9,7 @@ import { Track } from "../track.js";
 import { alertsCard } from "./alerts.js";
 import { headCard, heroCard, unsureCard } from "./head.js";
 import { episodesTable, ledgerCard } from "./ledger.js";
+import { expressionCard, identityCard } from "./looks.js";
 import { featuresCard, measuresCard, rulesCard, transcriptCard } from "./panels.js";
 
 const MAX_TRANSCRIPT_PAGES = 20;
@@ -68,6 +69,8 @@ export class Detail {
       transcript: transcriptCard(),
       alerts: alertsCard(this.#session, this.#closed.signal),
       measures: measuresCard(),
+      identity: identityCard(),
+      expression: expressionCard(),
       features: featuresCard(),
       rules: rulesCard(),
     };
@@ -80,7 +83,7 @@ export class Detail {
     byId("detail").setAttribute("aria-labelledby", "detail-title");
     byId("detail").replaceChildren(
       ...["head", "hero", "unsure", "track"].map((name) => cards[name].element),
-      h("div", { class: "columns" }, column("ledger", "measures", "features"), column("transcript", "alerts", "rules")),
+      h("div", { class: "columns" }, column("ledger", "measures", "features"), column("transcript", "alerts", "identity", "expression", "rules")),
     );
     return cards;
   }

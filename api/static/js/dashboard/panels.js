@@ -3,7 +3,8 @@
 import { h, reconcile, setText } from "../dom.js";
 import { NOT_MEASURED, clock, percent, span, trim } from "../format.js";
 import { lines } from "../view.js";
-import { rule, sentence } from "../words.js";
+import { feature as featureName, rule, sentence } from "../words.js";
+import { textFigure } from "./looks.js";
 
 const MAX_LINES = 200;
 const NEAR_END_PX = 60;
@@ -61,6 +62,7 @@ const FIGURES = [
   ["Longest pause", (m) => (m.speech_share === null ? NOT_MEASURED : span(m.longest_pause_s))],
   ["Words per minute", (m) => trim(m.words_per_min, 0)],
   ["Words", (m) => (m.words_per_min === null && !m.words ? NOT_MEASURED : m.words.toLocaleString("en-GB"))],
+  ["Readable text in view", textFigure],
   ["Frames looked at", (m) => m.frames_seen.toLocaleString("en-GB")],
   ["Frames unreadable", (m) => m.frames_skipped.toLocaleString("en-GB")],
 ];
@@ -178,7 +180,7 @@ const createFeature = () => h("li", {}, h("strong", {}), h("p", {}), h("code", {
 
 function updateFeature(row, feature) {
   const [name, reason, command] = row.children;
-  setText(name, sentence(feature.name));
+  setText(name, featureName(feature.name));
   setText(reason, feature.reason);
   setText(command, feature.command);
   command.hidden = !feature.command;
