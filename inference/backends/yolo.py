@@ -63,9 +63,9 @@ class YoloBackend:
         max_objects: int = MAX_OBJECTS,
     ) -> None:
         self.name = model.name
+        self.labels = model.labels
         self._feature = model.card.feature
         self._layout = _layout_of(model)
-        self._labels = len(model.labels)
         self._doubtable = np.array([label.casefold() not in NEVER_DOUBTED for label in model.labels], dtype=bool)
         self._min_score = min_score
         self._certain = certain
@@ -73,7 +73,9 @@ class YoloBackend:
         self._max_objects = max_objects
         self._largest_batch = onnx.max_batch
         self._cells = cells_of(self._layout)
-        self._onnx = OnnxModel(model.path, onnx, name=model.name, feature=self._feature)
+        self._onnx = OnnxModel(
+            model.path, onnx, name=model.name, feature=self._feature, fp16=model.card.half_precision
+        )
 
     def load(self) -> None:
         """Run once on an empty picture, and see that what comes out is what the layout says.
@@ -86,7 +88,7 @@ class YoloBackend:
         if self._layout.input and self._layout.input not in self._onnx.inputs:
             raise self._unlike(f"has the inputs {', '.join(self._onnx.inputs)}, no {self._layout.input!r}")
         got = self._infer([np.zeros((self._layout.height_px, self._layout.width_px, 3), dtype=np.uint8)])[0].shape
-        wanted = expected_shape(self._layout.decode, self._labels, len(self._cells.at))
+        wanted = expected_shape(self._layout.decode, len(self.labels), len(self._cells.at))
         if len(got) != len(wanted) or any(want not in (None, have) for want, have in zip(wanted, got, strict=True)):
             raise self._unlike(f"gives {_times(got)} numbers a picture, not {_times(wanted)}")
 
@@ -114,7 +116,7 @@ class YoloBackend:
         return np.asarray(self._onnx.run({name: _input_of(batch, self._layout)})[0], dtype=np.float32)
 
     def _objects(self, raw: Floats, image: Image) -> Objects:
-        found = decoded(raw, self._layout, self._cells, self._labels, self._min_score, self._max_overlap)
+        found = decoded(raw, self._layout, self._cells, len(self.labels), self._min_score, self._max_overlap)
         best = np.argsort(-found.scores, kind="stable")[: self._max_objects]
         height_px, width_px = image.shape[:2]
         scale, offset_px = _placed(width_px, height_px, self._layout)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from inference.vision.analysis import HANDS, Seen
+from inference.vision.analysis import Seen
+from inference.vision.equipment import HANDS
 
 MAX_SESSIONS = 10_000
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from inference.signals import eyes, gaze, head_pose, movements, occlusion, quality
+from inference.signals import eyes, fitness, gaze, head_pose, movements, occlusion, quality
 from inference.signals.head_pose import Pose
 from inference.signals.landmarks import LEFT_EYE, RIGHT_EYE, Points, bounding_box, to_pixels
 from inference.signals.quality import Luma
@@ -79,6 +80,19 @@ def occlusion_of(reading: Reading, hands: npt.NDArray[np.float32], width_px: int
     return occlusion.covered_share(reading.points_px, hands * np.array([width_px, height_px], dtype=np.float32))
 
 
+def with_abstentions(luma: Luma, found: Sequence[Reading], covered: float) -> tuple[Reading, ...]:
+    """The faces, each with what cannot be told of it and why; `covered` is the share of the largest behind hands."""
+    return tuple(
+        reading._replace(face=_abstaining(luma, reading.face, 0.0 if index else covered))
+        for index, reading in enumerate(found)
+    )
+
+
+def _abstaining(luma: Luma, face: Face, covered: float) -> Face:
+    abstains = fitness.abstains(fitness.condition(luma, face, covered))
+    return msgspec.structs.replace(face, abstains=abstains) if abstains else face
+
+
 def quality_of(luma: Luma, found: Sequence[Reading], person_present: bool | None, covered: float) -> Quality:
     """Whether the largest face, or the whole picture where there is none, can be judged.
 
@@ -88,12 +102,13 @@ def quality_of(luma: Luma, found: Sequence[Reading], person_present: bool | None
         face = found[0].face
         judged = quality.region(luma, face.x, face.y, face.width, face.height)
         sharpness, blurred_below = quality.face_sharpness(judged), quality.BLURRED_BELOW
+        face_px = face.height * luma.shape[0]
     else:
         judged = luma
         sharpness, blurred_below = quality.scene_sharpness(judged), quality.BLANK_BELOW
-        covered = 1.0 if person_present else 0.0
+        covered, face_px = 1.0 if person_present else 0.0, 0.0
     brightness = quality.brightness(judged)
     problems = quality.problems(brightness, sharpness, blurred_below)
     if covered > occlusion.OCCLUDED_ABOVE:
         problems = (*problems, "occluded")
-    return Quality(brightness=brightness, sharpness=sharpness, occlusion=covered, problems=problems)
+    return Quality(brightness=brightness, sharpness=sharpness, occlusion=covered, problems=problems, face_px=face_px)

@@ -14,7 +14,10 @@ class VisionSettings(ServiceSettings, section="vision"):
     """One vision worker."""
 
     batch_frames: int = Field(
-        8, ge=1, le=256, description="Frames taken at once, of as many sessions; more is slower for the first of them."
+        32, ge=1, le=256, description="Most frames looked at together, of as many sessions; fewer where time is short."
+    )
+    deadline_ms: float = Field(
+        150.0, gt=0, le=60_000, description="Age by which a frame should be done: batches are kept small enough for it."
     )
     fetch_wait_s: float = Field(1.0, gt=0, le=30, description="Longest wait for a frame before asking again.")
     max_publishing: int = Field(

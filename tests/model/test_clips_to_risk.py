@@ -7,20 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from inference.backends.mediapipe_mesh import MIN_CONFIDENCE
 from inference.vision.analysis import Analyst
 from inference.vision.decode import picture_of
 from proto.observations import FrameSeen
 from tests.support.clips import frames
 from tests.support.observed import POLICIES, Folded
+from tests.support.vision import analyst_of
 
 ALL_POLICIES = ["standard", "full", "eu-recruitment"]
 
 
 @pytest.fixture(scope="module")
-def analyst() -> Iterator[Analyst]:
-    analyst = Analyst(max_faces=4, min_confidence=MIN_CONFIDENCE, person=True, hands=True)
-    assert not any(analyst.load().values())
+def analyst(built_dir: Path) -> Iterator[Analyst]:
+    analyst = analyst_of(built_dir)
+    missing = analyst.load()
+    assert [missing[feature] for feature in ("face", "person", "hands")] == [None] * 3
     yield analyst
     analyst.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,15 +18,16 @@ from inference.vision.analysis import Analyst, Seen
 from proto import policy as policies
 from proto.observations import FrameSeen, SessionCreated, SourceUp
 from tests.conftest import REPOSITORY
+from tests.support.vision import analyst_of
 
 FPS = 5
 
 
 @pytest.fixture(scope="module")
-def analyst() -> Iterator[Analyst]:
-    models = Analyst(max_faces=4, min_confidence=0.5, person=True, hands=True)
-    missing = {name: error for name, error in models.load().items() if error is not None}
-    assert not missing
+def analyst(built_dir: Path) -> Iterator[Analyst]:
+    models = analyst_of(built_dir, min_face_confidence=0.5)
+    missing = models.load()
+    assert [missing[feature] for feature in ("face", "person", "hands")] == [None] * 3
     yield models
     models.close()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ from runtime.bus import Bus
 from tests.conftest import Connect
 from tests.support import models_that_misbehave
 from tests.support.clips import encode_jpeg
-from tests.support.models_that_misbehave import SlowMesh
+from tests.support.models_that_misbehave import SlowDetector
 from tests.support.nats import NatsServer
 from tests.support.vision import (
     frame,
@@ -25,7 +24,6 @@ from tests.support.vision import (
     is_ready,
     logged,
     nothing_left,
-    portrait_of,
     send,
     vision,
     wait_for_log,
@@ -33,70 +31,57 @@ from tests.support.vision import (
 from tests.support.wait import eventually
 
 
-@pytest.fixture
-def slow_mesh(monkeypatch: pytest.MonkeyPatch) -> type[SlowMesh]:
-    """Each batch waits for a permit."""
-    SlowMesh.reset()
-    monkeypatch.setitem(registry.BACKENDS, "mediapipe-face-mesh", models_that_misbehave.SLOW)
-    return SlowMesh
-
-
-@pytest.fixture
-def portrait(media: Path) -> bytes:
-    return portrait_of(media)
-
-
 async def test_draining_finishes_what_is_in_hand(
-    bus: Bus, connect: Connect, portrait: bytes, slow_mesh: type[SlowMesh]
+    bus: Bus, connect: Connect, portrait: bytes, slow_detector: type[SlowDetector]
 ) -> None:
-    async with vision(await connect(), batch_frames=4) as stop:
+    async with vision(await connect(), batch_frames=4, deadline_ms=60_000) as stop:
         await send(bus, [frame("first", 0, portrait)])
-        await eventually(lambda: slow_mesh.batches == [1])
+        await eventually(lambda: slow_detector.batches == [1])
         await send(bus, [frame(f"s{number}", 0, portrait) for number in range(4)])
-        slow_mesh.permits.release()
-        await eventually(lambda: slow_mesh.batches == [1, 4])
+        slow_detector.permits.release()
+        await eventually(lambda: slow_detector.batches == [1, 4])
         stop.set()
-        slow_mesh.permits.release()
+        slow_detector.permits.release()
     assert await frames_left(bus) == 0
     for number in range(4):
         assert [one.kind for one in await logged(bus, f"s{number}")] == ["frame.seen"]
 
 
 async def test_the_event_loop_stays_free_while_a_model_works(
-    bus: Bus, portrait: bytes, slow_mesh: type[SlowMesh]
+    bus: Bus, portrait: bytes, slow_detector: type[SlowDetector]
 ) -> None:
     async with vision(bus):
         await send(bus, [frame("s1", 0, portrait)])
-        await eventually(lambda: slow_mesh.batches == [1])
+        await eventually(lambda: slow_detector.batches == [1])
         async with bus.subscribe("live.s1") as live:
             await bus.publish("live.s1", frame("s1", 1, b""))
             assert await live.next(5.0) is not None
         assert await logged(bus, "s1") == []
-        slow_mesh.permits.release()
+        slow_detector.permits.release()
         await wait_for_log(bus, "s1", 1)
 
 
 async def test_a_model_that_hangs_makes_the_worker_not_ready(
-    bus: Bus, portrait: bytes, slow_mesh: type[SlowMesh]
+    bus: Bus, portrait: bytes, slow_detector: type[SlowDetector]
 ) -> None:
     async with vision(bus, stuck_after_s=0.05):
         await send(bus, [frame("s1", 0, portrait)])
         await eventually(lambda: not bus.health.ready)
-        slow_mesh.permits.release()
+        slow_detector.permits.release()
         await eventually(lambda: bus.health.ready)
         await wait_for_log(bus, "s1", 1)
 
 
 async def test_a_cancelled_worker_logs_nothing_and_the_next_goes_on(
-    bus: Bus, connect: Connect, portrait: bytes, slow_mesh: type[SlowMesh]
+    bus: Bus, connect: Connect, portrait: bytes, slow_detector: type[SlowDetector]
 ) -> None:
     worker_bus = await connect()
     task = asyncio.create_task(serve(VisionSettings(), worker_bus, asyncio.Event()))
     await eventually(lambda: is_ready(worker_bus), 30)
     await send(bus, [frame("s1", 0, portrait)])
-    await eventually(lambda: slow_mesh.batches == [1])
+    await eventually(lambda: slow_detector.batches == [1])
     task.cancel()
-    slow_mesh.permits.release(20)
+    slow_detector.permits.release(20)
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await logged(bus, "s1") == []
@@ -109,7 +94,7 @@ async def test_a_cancelled_worker_logs_nothing_and_the_next_goes_on(
 async def test_a_missing_face_model_is_a_state(
     bus: Bus, connect: Connect, portrait: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(registry.BACKENDS, "mediapipe-face-mesh", models_that_misbehave.ABSENT)
+    monkeypatch.setitem(registry.BACKENDS, "face-detector", models_that_misbehave.ABSENT)
     worker_bus = await connect()
     observed: list[str] = []
     observe = worker_bus.observe
@@ -126,7 +111,7 @@ async def test_a_missing_face_model_is_a_state(
             await wait_for_log(bus, "s1", seq + 2)
         parts = {part.name: part for part in worker_bus.health.parts()}
         assert not parts["feature:face"].ok
-        assert "candor models pull face" in parts["feature:face"].detail
+        assert parts["feature:face"].command == "candor models pull face"
         assert worker_bus.health.ready
     assert observed == ["feature.status", *["frame.skipped"] * 3]
     status, *rest = await logged(bus, "s1")
@@ -138,7 +123,7 @@ async def test_a_missing_face_model_is_a_state(
 async def test_without_the_person_model_nothing_is_said_of_persons(
     bus: Bus, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(registry.BACKENDS, "mediapipe-person", models_that_misbehave.ABSENT)
+    monkeypatch.setitem(registry.BACKENDS, "person", models_that_misbehave.ABSENT)
     async with vision(await connect()):
         await send(bus, [frame("s1", 0, encode_jpeg(np.full((240, 320, 3), 120, dtype=np.uint8)))])
         status, seen = await wait_for_log(bus, "s1", 2)
@@ -150,7 +135,7 @@ async def test_without_the_person_model_nothing_is_said_of_persons(
 async def test_a_picture_that_breaks_a_model_spoils_only_itself(
     bus: Bus, connect: Connect, portrait: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(registry.BACKENDS, "mediapipe-face-mesh", models_that_misbehave.BRITTLE)
+    monkeypatch.setitem(registry.BACKENDS, "face-detector", models_that_misbehave.BRITTLE)
     white = encode_jpeg(np.full((240, 320, 3), 255, dtype=np.uint8))
     async with vision(await connect()):
         await send(bus, [frame("s1", 0, portrait), frame("bad", 0, white), frame("s2", 0, portrait)])

@@ -9,6 +9,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from inference.backends.settings import OnnxSettings
+from inference.models.settings import ModelsSettings
+from inference.vision.analysis import Analyst
 from inference.vision.service import serve
 from inference.vision.settings import VisionSettings
 from proto import codec, subjects
@@ -19,13 +22,22 @@ from tests.support.clips import encode_jpeg, picture, scaled
 from tests.support.wait import eventually
 
 
+def analyst_of(built_dir: Path, models: Path | None = None, **settings: Any) -> Analyst:
+    """The models of one worker, not loaded yet; without the folder `models`, those that the packages carry."""
+    folder = models or built_dir / "nothing-was-pulled"
+    return Analyst(VisionSettings(**settings), ModelsSettings(dir=folder, built_dir=built_dir), OnnxSettings())
+
+
 def is_ready(bus: Bus) -> bool:
     return any(part.name == "models" and part.ok for part in bus.health.parts())
 
 
 @asynccontextmanager
 async def vision(bus: Bus, **settings: Any) -> AsyncIterator[asyncio.Event]:
-    """A worker that is ready for frames (they are kept for 2 s only); yields its stop event, waits for it to drain."""
+    """A worker that is ready for frames (they are kept for 2 s only); yields its stop event, waits for it to drain. It
+    reads no text unless the settings say so: those models take seconds to load.
+    """
+    settings.setdefault("text", False)
     stop = asyncio.Event()
     task = asyncio.create_task(serve(VisionSettings(**settings), bus, stop))
     try:
