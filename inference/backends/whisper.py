@@ -68,6 +68,11 @@ class WhisperBackend:
         self._beam_size = beam_size
         self._model: WhisperModel | None = None
 
+    @property
+    def device(self) -> str:
+        """What runs it, `cpu` or `cuda`, once it is loaded."""
+        return str(self._model.model.device) if self._model else ""
+
     def load(self) -> None:
         """Read the weights; takes seconds for the larger models.
 

@@ -46,6 +46,11 @@ class Decoder:
         """Name of the loaded model, or ""."""
         return self._backend.name if self._backend else ""
 
+    @property
+    def device(self) -> str:
+        """What runs it, `cpu` or `cuda`, or ""."""
+        return self._backend.device if self._backend else ""
+
     async def ensure(self) -> FeatureMissing | None:
         """Load the model if it is not; returns why there is none."""
         now_s = asyncio.get_running_loop().time()

@@ -184,6 +184,8 @@ class Worker:
 
 
 def _tell_feature(bus: Bus, missing: FeatureMissing | None, decoder: Decoder) -> None:
+    if decoder.model:
+        bus.health.provider(decoder.model, decoder.device)
     detail = str(missing) if missing else f"model {decoder.model}"
     command = missing.command if missing else ""
     bus.health.set("feature:transcript", ok=missing is None, detail=detail, critical=False, command=command)

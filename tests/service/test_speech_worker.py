@@ -85,10 +85,11 @@ async def test_sound_becomes_words_seconds_and_live_text(
                     told.append(codec.decode(delivery.data, Live))
 
     watching = asyncio.create_task(watch())
-    async with worker(connect, settings):
+    async with worker(connect, settings) as used:
         await send(bus, messages(clip.samples, "s1", t_s=5.0))
         await eventually(lambda: finished(bus, "s1"), 30)
         await eventually(lambda: heard_until(bus, "s1", 8), 10)
+        assert used.health.providers() == {TEST_MODEL: "cpu", "silero-vad-v6": "CPUExecutionProvider"}
     watching.cancel()
 
     commits = await words_of(bus, "s1")
