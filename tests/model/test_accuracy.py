@@ -150,8 +150,8 @@ def test_a_covered_face_abstains_and_a_good_one_does_not(clips: list[Watched]) -
 
 def test_a_missing_model_and_a_missing_file_are_said(bench: Bench, tmp_path: Path, built_dir: Path) -> None:
     media = TEST_DATA / "media"
-    (tmp_path / "photos").symlink_to(media / "photos")
-    (tmp_path / "expressions").symlink_to(media / "expressions")
+    for folder in ("photos", "expressions", "headpose"):
+        (tmp_path / folder).symlink_to(media / folder)
     models = ModelsSettings(dir=tmp_path / "none", built_dir=built_dir)
     short = Bench(tmp_path, material.read(), STANDARD, VisionSettings(), models, bars=False)
     report = short.run()
