@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -15,6 +16,7 @@ from rich.table import Table
 from inference.models.settings import ModelsSettings
 from inference.models.store import ABSENT, LocalModel, Store
 from proto.errors import CandorError
+from runtime.log import configure
 
 EPILOG = """\
 **First steps**
@@ -216,11 +218,37 @@ def build(
         _build_engines(store, names or list(store.models))
 
 
+@app.command()
+def calibrate(
+    name: Annotated[str, typer.Argument(help="An identity model, e.g. sface.")],
+    folder: Annotated[Path, typer.Argument(help="A folder for each person, with two JPEG pictures or more of them.")],
+    quiet: Quiet = False,
+) -> None:
+    """Find what 80 % alike means for an identity model, on pictures of people you know.
+
+    Models differ in how much alike two faces of one person look to them. Each model's row in the manifest says by
+    `similarity` what cosine is how many percent; identity is doubted below 80. This prints that line, found so that
+    no more than one pair of two people in a thousand reaches 80. Take people and cameras like those you will see, of
+    all ages and complexions that you will see: a few hundred pictures of fifty people or more. Nothing is kept.
+    """
+    # The models for faces: for this command alone.
+    from inference.models import calibrating  # noqa: PLC0415
+
+    configure("models", level="warning")
+    store = Store(ModelsSettings.load())
+    with _steps(quiet=quiet) as progress:
+        step = progress.add_task(name)
+        result = calibrating.run(store, name, folder, lambda done, of: progress.update(step, completed=done, total=of))
+    for line in calibrating.report(name, result):
+        typer.echo(line)
+
+
 def _build_engines(store: Store, names: list[str]) -> None:
     # ONNX Runtime and what else it needs: for this command alone.
     from inference.backends.engines import build as build_engines  # noqa: PLC0415
     from inference.backends.settings import OnnxSettings  # noqa: PLC0415
 
+    configure("models", level="warning")
     models = [LocalModel(name, store.card(name), store.path(name)) for name in names if store.present(name)]
     build_engines(models, OnnxSettings.load(), typer.echo)
 

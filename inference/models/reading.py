@@ -176,7 +176,10 @@ def _similarity_faults(card: Card) -> Iterator[tuple[str, str]]:
     points = card.similarity
     if not points:
         if card.task == "identity" and not card.embedded:
-            yield "similarity", "points (cosine, percent) of genuine and impostor faces must be given"
+            yield (
+                "similarity",
+                "must be given: begin with [[-1, 0], [1, 100]], then run `candor models calibrate`",
+            )
         return
     if len(points) < 2:
         yield "similarity", "needs two points (cosine, percent) or more"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import onnxruntime
@@ -9,6 +13,7 @@ import pytest
 
 from inference.models.settings import ModelsSettings
 from inference.models.store import LocalModel, Store
+from inference.signals.identity import check_mapping
 from proto.errors import FeatureMissing
 
 
@@ -45,3 +50,31 @@ def test_what_the_package_carries_needs_no_folder(built_dir: Path, tmp_path: Pat
         if card.embedded:
             # A dynamic batch: frames of several sessions go through together.
             assert not isinstance(session(kept.find(name, card.feature)).get_inputs()[0].shape[0], int), name
+
+
+def test_calibrating_finds_what_parts_these_people(media: Path, real_models: dict[str, str], tmp_path: Path) -> None:
+    for photo in sorted((media / "photos").glob("person_*.jpg")):
+        person = tmp_path / photo.stem.split("_")[1]
+        person.mkdir(exist_ok=True)
+        (person / photo.name).symlink_to(photo)
+    (tmp_path / "a" / "two.jpg").symlink_to(media / "photos" / "two_people.jpg")
+    (tmp_path / "b" / "broken.jpg").write_bytes(b"no picture")
+    done = subprocess.run(
+        [sys.executable, "-m", "inference.models", "calibrate", "mobilefacenet", str(tmp_path), "--quiet"],
+        cwd=Path(__file__).resolve().parents[2],
+        env=os.environ | real_models,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "left out a/two.jpg: several_faces"
+    assert lines[1].startswith("left out b/broken.jpg: jpeg: cannot be decoded")
+    assert lines[2] == "6 pictures of 3 people: 3 pairs of one person, 12 of two."
+    assert lines[3] == "At 80 %, 0 of 3 pairs of one person are refused and 0 of 12 of two accepted."
+    (points,) = tomllib.loads(lines[-1]).values()
+    # Between the most alike of two people and the least alike of one that were measured for the folder's README.
+    assert 0.123 < points[2][0] < 0.57
+    check_mapping([(cosine, percent) for cosine, percent in points], "mobilefacenet")

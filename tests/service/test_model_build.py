@@ -16,8 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from inference.backends import engines
-from inference.models import building, convert
-from inference.models.cli import app
+from inference.models import building, cli, convert
 from inference.models.settings import ModelsSettings
 from inference.models.store import Store
 from proto.errors import BadInput, FeatureMissing, Unavailable
@@ -148,20 +147,21 @@ def test_engines_without_tensorrt_are_refused_in_plain_words(tmp_path: Path) -> 
 def test_engines_are_built_of_what_is_here(tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, Path]] = []
     monkeypatch.setattr(engines, "build", lambda models, *_: asked.extend((one.name, one.path) for one in models))
+    monkeypatch.setattr(cli, "configure", lambda *_, **__: None)
     run = CliRunner()
     variables = environment(models_dir, tmp_path)
-    done = run.invoke(app, ["build", "person", "yolox-nano", "--tensorrt"], env=variables, catch_exceptions=False)
+    done = run.invoke(cli.app, ["build", "person", "yolox-nano", "--tensorrt"], env=variables, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     assert asked == [
         ("person", tmp_path / convert.file_name("person", for_gpu=True)),
         ("yolox-nano", models_dir / "yolox_nano.onnx"),
     ]
     asked.clear()
-    run.invoke(app, ["build", "--tensorrt"], env=variables, catch_exceptions=False)
+    run.invoke(cli.app, ["build", "--tensorrt"], env=variables, catch_exceptions=False)
     assert {"yolox-nano", "mobilefacenet", *convert.NAMES} <= {name for name, _ in asked}
     assert "sface" not in {name for name, _ in asked}
     with pytest.raises(FeatureMissing, match="candor models pull sface"):
-        run.invoke(app, ["build", "sface", "--tensorrt"], env=variables, catch_exceptions=False)
+        run.invoke(cli.app, ["build", "sface", "--tensorrt"], env=variables, catch_exceptions=False)
 
 
 def test_what_decides_the_form_is_the_installed_runtime(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,7 +137,10 @@ def test_the_example_of_the_help_is_right(tmp_path: Path) -> None:
         ((GOOD, FACES.replace("files = [{", "hub = [{")), "models.faces.hub"),
         ((GOOD, FACES.replace('files = [{ path = "/srv/faces.onnx" }]', "")), "models.faces.files: a model comes from"),
         ((GOOD, FACES.replace("layout =", "# ")), "models.faces.layout: a model for identity needs one"),
-        ((GOOD, FACES.replace("similarity =", "# ")), "models.faces.similarity: points (cosine, percent)"),
+        (
+            (GOOD, FACES.replace("similarity =", "# ")),
+            "models.faces.similarity: must be given",
+        ),
         ((GOOD, FACES.replace("[0.3, 80]", "[0.3, 120]")), "models.faces.similarity: cosines are from -1 to 1"),
         ((GOOD, FACES.replace("[0.3, 80]", "[-1, 80]")), "models.faces.similarity: does not rise at (-1, 80)"),
         ((GOOD, FACES.replace("[[-1, 0], [0.3, 80], [1, 100]]", "[[1, 100]]")), "models.faces.similarity: needs two"),
