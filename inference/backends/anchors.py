@@ -65,17 +65,18 @@ def merged(finds: Finds) -> Finds:
 
     Weighted non-maximum suppression, as in BlazeFace (Bazarevsky et al. 2019).
     """
-    left = np.argsort(-finds.scores, kind="stable")
-    if not left.size:
+    if not len(finds.scores):
         return finds
-    boxes, points, scores = [], [], []
+    left = np.argsort(-finds.scores, kind="stable")
+    numbers = np.concatenate([finds.boxes, finds.points.reshape(len(left), -1)], axis=1)
+    together, best = [], []
     while left.size:
         same = overlap(finds.boxes[left[:1]], finds.boxes[left])[0] > SAME_ABOVE
         same[0] = True
         group = left[same]
-        weights = finds.scores[group] / finds.scores[group].sum()
-        boxes.append(np.tensordot(weights, finds.boxes[group], 1))
-        points.append(np.tensordot(weights, finds.points[group], 1))
-        scores.append(finds.scores[left[0]])
+        weights = finds.scores[group]
+        together.append(weights @ numbers[group] / weights.sum())
+        best.append(left[0])
         left = left[~same]
-    return Finds(*(np.asarray(some, dtype=np.float32) for some in (boxes, points, scores)))
+    joined = np.array(together, dtype=np.float32).reshape(len(best), numbers.shape[1])
+    return Finds(joined[:, :4], joined[:, 4:].reshape(len(best), -1, 2), finds.scores[best])

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from inference.backends import gpu
 from inference.backends.onnx import OnnxModel
 from inference.backends.settings import OnnxSettings
 from inference.models import convert
 from inference.models.store import LocalModel
 from proto.errors import FeatureMissing, Unavailable
-
-_GPU = {"TensorrtExecutionProvider", "CUDAExecutionProvider"}
 
 
 def model_of(model: LocalModel, onnx: OnnxSettings) -> OnnxModel:
@@ -27,9 +26,5 @@ def model_of(model: LocalModel, onnx: OnnxSettings) -> OnnxModel:
 
 
 def _on_gpu(onnx: OnnxSettings) -> bool:
-    """Whether a GPU is asked for, or would be taken."""
-    if onnx.provider != "auto":
-        return onnx.provider != "cpu"
-    import onnxruntime  # noqa: PLC0415 - half a second, only where a model runs
-
-    return not _GPU.isdisjoint(onnxruntime.get_available_providers())
+    """Whether a GPU is asked for, or is there."""
+    return onnx.provider != "cpu" if onnx.provider != "auto" else gpu.device_present()

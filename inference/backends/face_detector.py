@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -12,7 +11,7 @@ from inference.backends.anchors import Anchors
 from inference.backends.base import Image
 from inference.backends.embedded import model_of
 from inference.backends.onnx import OnnxModel
-from inference.backends.regions import cut_out, tensor, whole
+from inference.backends.regions import letterboxed, tensor, whole
 from inference.backends.settings import OnnxSettings
 from inference.models.store import LocalModel
 
@@ -47,23 +46,14 @@ class FaceDetectorBackend:
         """Raises FeatureMissing: the file, or ONNX Runtime, is absent or broken."""
         self._model = model_of(self._local, self._settings)
         self._model.load()
-        self.run([np.zeros((SIDE_PX, SIDE_PX, 3), dtype=np.uint8)])
 
     def run(self, batch: Sequence[Image]) -> list[Detections]:
-        found: list[Detections] = []
-        for start in range(0, len(batch), self._settings.max_batch):
-            found.extend(self._some(batch[start : start + self._settings.max_batch]))
-        return found
-
-    def _some(self, images: Sequence[Image]) -> list[Detections]:
         assert self._model is not None
-        squares = [whole(image) for image in images]
-        crops = [
-            cut_out(image, square, SIDE_PX, border=cv2.BORDER_CONSTANT)
-            for image, square in zip(images, squares, strict=True)
-        ]
+        if not batch:
+            return []
+        crops = [letterboxed(image, SIDE_PX) for image in batch]
         boxes, scores = self._model.run({"input": tensor(crops, 2.0 / 255.0, -1.0)})
-        return [self._one(*one) for one in zip(squares, boxes, scores, strict=True)]
+        return [self._one(whole(image), *one) for image, *one in zip(batch, boxes, scores, strict=True)]
 
     def _one(
         self, square: npt.NDArray[np.float32], boxes: npt.NDArray[np.float32], scores: npt.NDArray[np.float32]

@@ -46,17 +46,14 @@ class FaceMeshBackend:
         """Raises FeatureMissing: the file, or ONNX Runtime, is absent or broken."""
         self._model = model_of(self._local, self._settings)
         self._model.load()
-        self.run([np.zeros((SIDE_PX, SIDE_PX, 3), dtype=np.uint8)])
 
     def run(self, batch: Sequence[Image]) -> list[Mesh]:
         assert self._model is not None
-        found: list[Mesh] = []
-        for start in range(0, len(batch), self._settings.max_batch):
-            crops = batch[start : start + self._settings.max_batch]
-            points, logits = self._model.run({"input": tensor(crops, 1.0 / 255.0)})
-            presence = 1.0 / (1.0 + np.exp(-logits[:, 0]))
-            found.extend(Mesh(one, float(value)) for one, value in zip(points, presence, strict=True))
-        return found
+        if not batch:
+            return []
+        points, logits = self._model.run({"input": tensor(batch, 1.0 / 255.0)})
+        presence = 1.0 / (1.0 + np.exp(-logits[:, 0]))
+        return [Mesh(one, float(value)) for one, value in zip(points, presence, strict=True)]
 
     def close(self) -> None:
         if self._model is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -12,7 +11,7 @@ from inference.backends.anchors import Anchors, Finds
 from inference.backends.base import Image
 from inference.backends.embedded import model_of
 from inference.backends.onnx import OnnxModel
-from inference.backends.regions import Rois, cut_out, tensor, to_picture, whole
+from inference.backends.regions import Rois, cut_out, letterboxed, tensor, to_picture, whole
 from inference.backends.settings import OnnxSettings
 from inference.models.store import LocalModel
 
@@ -62,44 +61,31 @@ class HandsBackend:
         self._models = tuple(model_of(local, self._settings) for local in self._local)
         for model in self._models:
             model.load()
-        self.run([np.zeros((PALM_SIDE_PX, PALM_SIDE_PX, 3), dtype=np.uint8)])
 
     def run(self, batch: Sequence[Image]) -> list[Hands]:
-        rois = self._rois(batch)
-        counts = [len(some) for some in rois]
+        if not batch:
+            return []
+        palms, hands = self._models
+        rois = self._rois(palms, batch)
         crops = [cut_out(image, roi, HAND_SIDE_PX) for image, some in zip(batch, rois, strict=True) for roi in some]
         if not crops:
             return [np.empty((0, POINTS, 2), dtype=np.float32) for _ in batch]
-        points, presence = self._inferred(self._models[1], crops, HAND_SIDE_PX)
+        points, presence = hands.run({"input": tensor(crops, 1.0 / 255.0)})
         placed = to_picture(points[..., :2], np.concatenate(rois), HAND_SIDE_PX)
         kept = presence[:, 0] > MIN_PRESENCE
-        ends = np.cumsum(counts)
+        ends = np.cumsum([len(some) for some in rois])
         return [
-            placed[end - count : end][kept[end - count : end]] / np.array(image.shape[1::-1], dtype=np.float32)
-            for image, count, end in zip(batch, counts, ends, strict=True)
+            placed[end - len(some) : end][kept[end - len(some) : end]] / np.array(image.shape[1::-1], dtype=np.float32)
+            for image, some, end in zip(batch, rois, ends, strict=True)
         ]
 
-    def _rois(self, images: Sequence[Image]) -> list[Rois]:
-        squares = [whole(image) for image in images]
-        crops = [
-            cut_out(image, square, PALM_SIDE_PX, border=cv2.BORDER_CONSTANT)
-            for image, square in zip(images, squares, strict=True)
-        ]
-        boxes, scores = self._inferred(self._models[0], crops, PALM_SIDE_PX)
+    def _rois(self, palms: OnnxModel, images: Sequence[Image]) -> list[Rois]:
+        crops = [letterboxed(image, PALM_SIDE_PX) for image in images]
+        boxes, scores = palms.run({"input": tensor(crops, 1.0 / 255.0)})
         return [
-            _around(self._anchors.finds(*one, self._min_confidence), square)[: self._max_hands]
-            for square, *one in zip(squares, boxes, scores, strict=True)
+            _around(self._anchors.finds(*one, self._min_confidence), whole(image))[: self._max_hands]
+            for image, *one in zip(images, boxes, scores, strict=True)
         ]
-
-    def _inferred(
-        self, model: OnnxModel, crops: Sequence[Image], side_px: int
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        parts = [
-            model.run({"input": tensor(crops[start : start + self._settings.max_batch], 1.0 / 255.0)})
-            for start in range(0, len(crops), self._settings.max_batch)
-        ]
-        first, second = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return first, second
 
     def close(self) -> None:
         for model in self._models:

@@ -39,19 +39,13 @@ class PersonBackend:
         """Raises FeatureMissing: the file, or ONNX Runtime, is absent or broken."""
         self._model = model_of(self._local, self._settings)
         self._model.load()
-        self.run([np.zeros((SIDE_PX, SIDE_PX, 3), dtype=np.uint8)])
 
     def run(self, batch: Sequence[Image]) -> list[Mask]:
         assert self._model is not None
-        found: list[Mask] = []
-        for start in range(0, len(batch), self._settings.max_batch):
-            some = batch[start : start + self._settings.max_batch]
-            small = [
-                np.asarray(cv2.resize(image, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA), dtype=np.uint8)
-                for image in some
-            ]
-            found.extend(self._model.run({"input": tensor(small, 1.0 / 255.0)})[0])
-        return found
+        if not batch:
+            return []
+        small = [cv2.resize(image, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA) for image in batch]
+        return list(self._model.run({"input": tensor(small, 1.0 / 255.0)})[0])
 
     def close(self) -> None:
         if self._model is not None:

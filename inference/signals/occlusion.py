@@ -28,10 +28,10 @@ OCCLUDED_ABOVE = 0.08
 
 
 def _surface_cm() -> Points:
-    """A grid over the standard face, brow to chin, bent like its front: (GRID * GRID, 3)."""
+    """A grid over the standard face, brow to chin, bent like its front: (3, GRID * GRID)."""
     x, y = np.meshgrid(np.linspace(-6.0, 6.0, GRID), np.linspace(6.0, -7.0, GRID))
     z = 5.0 - 0.06 * x**2
-    return np.asarray(np.stack([x, y, z], axis=-1).reshape(-1, 3), dtype=np.float64)
+    return np.asarray(np.stack([x, y, z]).reshape(3, -1), dtype=np.float64)
 
 
 _SURFACE_CM = _surface_cm()
@@ -50,24 +50,25 @@ def likeness(luma: Luma, pose: Pose) -> float:
 
 def frontal_view(luma: Luma, pose: Pose) -> npt.NDArray[np.float32]:
     """The face as if it looked at the camera, (GRID, GRID) luma; what lies outside the picture repeats its edge."""
-    points = (_SURFACE_CM @ pose.rotation.T) * pose.px_per_cm * (1.0, -1.0, -1.0) + pose.centre_px
+    to_px = pose.rotation * pose.px_per_cm * ((1.0,), (-1.0,), (-1.0,))
+    points = (to_px @ _SURFACE_CM + pose.centre_px[:, None])[:2]
     luma, points = _cut_out(luma, points)
     shrink = min(1.0, GRID / (12.0 * pose.px_per_cm))
     if shrink < 1.0:
         size = (max(1, round(luma.shape[1] * shrink)), max(1, round(luma.shape[0] * shrink)))
-        points = points * (size[0] / luma.shape[1], size[1] / luma.shape[0], 1.0)
+        points = points * ((size[0] / luma.shape[1],), (size[1] / luma.shape[0],))
         luma = np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    x, y = (points[:, axis].reshape(GRID, GRID).astype(np.float32) for axis in (0, 1))
+    x, y = points.reshape(2, GRID, GRID).astype(np.float32)
     view = cv2.remap(luma.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(view, dtype=np.float32)
 
 
 def _cut_out(luma: Luma, points: Points) -> tuple[Luma, Points]:
-    """The part of the picture the points lie in, and the points in it."""
+    """The part of the picture the points (2, n) lie in, and the points in it."""
     rows, columns = luma.shape
-    left, top = (int(low) for low in np.clip(points[:, :2].min(axis=0), 0, (columns - 1, rows - 1)))
-    right, bottom = (int(high) + 1 for high in np.clip(points[:, :2].max(axis=0), (left, top), (columns - 1, rows - 1)))
-    return luma[top:bottom, left:right], points - (left, top, 0.0)
+    left, top = (int(low) for low in np.clip(points.min(axis=1), 0, (columns - 1, rows - 1)))
+    right, bottom = (int(high) + 1 for high in np.clip(points.max(axis=1), (left, top), (columns - 1, rows - 1)))
+    return luma[top:bottom, left:right], points - ((left,), (top,))
 
 
 def _correlation(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> float:

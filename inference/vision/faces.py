@@ -104,7 +104,9 @@ def rois_of_detections(found: Detections) -> Rois:
 
 def rois_of_meshes(points_px: Floats) -> Rois:
     """As `rois_of_detections`, for meshes (n, 478, 3) in pixels."""
-    low, high = points_px[..., :2].min(axis=1), points_px[..., :2].max(axis=1)
+    x, y = np.moveaxis(points_px[..., :2], 2, 0).copy()
+    low = np.stack([x.min(axis=1), y.min(axis=1)], axis=1)
+    high = np.stack([x.max(axis=1), y.max(axis=1)], axis=1)
     return _squares(low, high, points_px[:, _LEFT_EYE_CORNER, :2] - points_px[:, _RIGHT_EYE_CORNER, :2])
 
 
@@ -139,15 +141,22 @@ def _found(faces: Sequence[_Face], image: Image, searched: bool) -> FoundFaces:
     if not faces:
         none = np.empty((0, POINTS, 3), dtype=np.float32)
         return FoundFaces(none, np.empty((0, 5), dtype=np.float32), np.empty(0, dtype=np.float32), searched)
-    rois = _rois(faces)
+    points = np.stack([face.points_px for face in faces])
     scores = np.array([face.score for face in faces], dtype=np.float32)
-    kept: list[int] = []
+    rois = rois_of_meshes(points)
+    if len(faces) > 1:
+        kept = _one_each(rois, scores)
+        points, scores, rois = points[kept], scores[kept], rois[kept]
+    height_px, width_px = image.shape[:2]
+    points /= np.array([width_px, height_px, width_px], dtype=np.float32)
+    return FoundFaces(points, rois, scores, searched)
+
+
+def _one_each(rois: Rois, scores: Floats) -> list[int]:
+    """Which to keep, in order: of those on one face the likeliest."""
     likeness = overlap(_boxes(rois), _boxes(rois))
+    kept: list[int] = []
     for index in np.argsort(-scores, kind="stable"):
         if all(likeness[index, other] <= SAME_ABOVE for other in kept):
             kept.append(int(index))
-    kept.sort()
-    height_px, width_px = image.shape[:2]
-    points = np.stack([faces[index].points_px for index in kept])
-    points /= np.array([width_px, height_px, width_px], dtype=np.float32)
-    return FoundFaces(points, rois[kept], scores[kept], searched)
+    return sorted(kept)

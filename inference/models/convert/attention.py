@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from flatbuffers import flexbuffers
 
-from inference.models.convert.graph import Graph
-from inference.models.convert.operators import Translator
+from inference.models.convert.graph import Array, Graph
+from inference.models.convert.operators import Handler, Translator
 from inference.models.convert.tflite import Operator
 
 _TINY = 1e-12
@@ -44,12 +44,13 @@ class Attention:
         self._matrices: dict[int, int] = {}
         self._mesh = -1
         self._shrink = np.float32(1.0)
-        self._grow: dict[int, np.ndarray] = {}
+        self._grow: dict[int, Array] = {}
         self._refined: list[tuple[int, int]] = []
         self._matrix = ""
         self._crops: list[str] = []
 
-    def handlers(self) -> dict[str, object]:
+    def handlers(self) -> dict[str, Handler]:
+        """What translates MediaPipe's operators, by their kinds."""
         return {
             "Landmarks2TransformMatrix": self._find_region,
             "TransformTensorBilinear": self._cut_out,
@@ -67,7 +68,7 @@ class Attention:
             self._shrink = translator.values(factor).astype(np.float32)
             self._mesh = next(one.inputs[0] for one in translator.model.operators if one.outputs[0] == source)
 
-    def _find_region(self, translator: Translator, operator: Operator) -> None:
+    def _find_region(self, _translator: Translator, operator: Operator) -> None:
         options = flexbuffers.Loads(operator.custom)
         if options["target_rotation_radians"] != 0.0:
             raise NotImplementedError("regions that are not upright")
@@ -182,34 +183,40 @@ def _sample(graph: Graph, features: str, shape: tuple[int, ...], matrix: str, re
     Gathering whole pixels, channels last, is several times faster on a CPU than ONNX's GridSample.
     """
     _, height, width, channels = shape
-    count, (wide, tall) = len(regions), regions[0].size
+    if height != width:
+        raise NotImplementedError("a feature map that is not square")
+    side, (wide, tall) = width, regions[0].size
+    count, samples = len(regions), wide * tall
     rows, columns = np.mgrid[:tall, :wide] + 0.5
-    base = np.stack([columns.ravel(), rows.ravel(), np.ones(wide * tall)])
+    base = np.stack([columns.ravel(), rows.ravel(), np.ones(samples)])
     place = graph.op("MatMul", matrix, graph.constant(base))  # (N, R, 2, S)
     place = graph.op("Sub", graph.op("Transpose", place, perm=[0, 1, 3, 2]), graph.constant(0.5))
-    place = graph.op("Reshape", place, graph.ints(0, count * wide * tall, 2))
-    last = graph.constant([width - 1.0, height - 1.0])
-    zero, one = graph.constant([0.0, 0.0]), graph.constant(1.0)
-    inside = graph.op("Max", graph.op("Min", place, last), zero)
+    place = graph.op("Reshape", place, graph.ints(0, count * samples, 2))
+    inside = graph.op("Clip", place, graph.constant(0.0), graph.constant(side - 1.0))
     # The pixel above and to the left; on the far edge the one before it, so that all four are in the map.
-    corner = graph.op("Min", graph.op("Floor", inside), graph.constant([width - 2.0, height - 2.0]))
+    corner = graph.op("Clip", graph.op("Floor", inside), graph.constant(0.0), graph.constant(side - 2.0))
     after = graph.op("Sub", inside, corner)
-    weights = graph.op("Concat", graph.op("Sub", one, after), after, axis=2)  # 1-x, 1-y, x, y
-    across = graph.op("Gather", weights, graph.ints(0, 2, 0, 2), axis=2)
-    along = graph.op("Gather", weights, graph.ints(1, 1, 3, 3), axis=2)
+    weights = graph.op("Concat", graph.op("Sub", graph.constant(1.0), after), after, axis=2)  # 1-x, 1-y, x, y
+    # Multiplying by ones and zeros picks columns, faster than Gather does.
+    across = graph.op("MatMul", weights, graph.constant(np.eye(4)[:, [0, 2, 0, 2]]))
+    along = graph.op("MatMul", weights, graph.constant(np.eye(4)[:, [1, 1, 3, 3]]))
     same = graph.op("Cast", graph.op("Equal", inside, place), to=1)
-    kept = graph.op("ReduceMin", same, axes=[2], keepdims=1)
-    weights = graph.op("Mul", graph.op("Mul", across, along), kept)  # (N, R*S, 4)
-    first = graph.op("MatMul", corner, graph.constant([[1.0], [float(width)]]))
-    index = graph.op("Add", first, graph.constant([0.0, 1.0, float(width), width + 1.0]))
-    index = graph.op("Reshape", graph.op("Cast", index, to=7), graph.ints(0, -1, 1))
+    weights = graph.op("Mul", across, along)
+    weights = graph.op("Mul", weights, graph.op("ReduceMin", same, axes=[2], keepdims=1))  # (N, R*S, 4)
+    first = graph.op("MatMul", corner, graph.constant([[1.0], [float(side)]]))
+    index = graph.op("Add", first, graph.constant([0.0, 1.0, float(side), side + 1.0]))
+    # The four corners outermost, so that one product with ones sums whole blocks of memory.
+    index = graph.op("Transpose", index, perm=[0, 2, 1])
+    index = graph.op("Reshape", graph.op("Cast", index, to=7), graph.ints(0, 4 * count * samples, 1))
     pixels = graph.op("Transpose", features, perm=[0, 2, 3, 1])
-    pixels = graph.op("Reshape", pixels, graph.ints(0, height * width, channels))
+    pixels = graph.op("Reshape", pixels, graph.ints(0, side * side, channels))
     four = graph.op("GatherND", pixels, index, batch_dims=1)
-    four = graph.op("Reshape", four, graph.ints(0, -1, 4, channels))
-    weights = graph.op("Reshape", weights, graph.ints(0, -1, 1, 4))
-    mixed = graph.op("MatMul", weights, four)
-    mixed = graph.op("Reshape", mixed, graph.ints(0, count, tall * wide, channels))
+    four = graph.op("Reshape", four, graph.ints(0, 4, count * samples, channels))
+    weights = graph.op("Transpose", weights, perm=[0, 2, 1])
+    weights = graph.op("Reshape", weights, graph.ints(0, 4, count * samples, 1))
+    parts = graph.op("Reshape", graph.op("Mul", four, weights), graph.ints(0, 4, count * samples * channels))
+    mixed = graph.op("MatMul", graph.constant(np.ones((1, 4))), parts)
+    mixed = graph.op("Reshape", mixed, graph.ints(0, count, samples, channels))
     crops = graph.op("Transpose", mixed, perm=[0, 1, 3, 2])
     crops = graph.op("Reshape", crops, graph.ints(0, count * channels, tall, wide))
     return graph.ops("Split", [crops], count, axis=1)

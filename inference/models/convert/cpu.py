@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from inference.models.convert import prelu
 from inference.models.convert.graph import Graph, Node
 
 Array = npt.NDArray[Any]
@@ -27,30 +28,7 @@ def suit(graph: Graph) -> None:
     """Rewrite the graph in place."""
     graph.drop_unused()
     _fill_blocks(graph)
-    nodes, graph.nodes = graph.nodes, []
-    for node in nodes:
-        if node.kind == "PRelu":
-            _prelu(graph, node)
-        else:
-            graph.nodes.append(node)
-
-
-def _prelu(graph: Graph, node: Node) -> None:
-    """max(x, 0) + a min(x, 0) = a x + (1 - a) max(x, 0): convolutions that look at one channel and one pixel.
-
-    Where no slope is above 1, (1 - a) max(x, 0) = max((1 - a) x, 0), which one convolution with its activation does.
-    """
-    (data, slopes), (out,) = node.inputs, node.outputs
-    slope = graph.constants[slopes].reshape(-1, 1, 1, 1)
-    if (slope <= 1.0).all():
-        positive = graph.op("Relu", _scaled(graph, data, 1.0 - slope))
-    else:
-        positive = _scaled(graph, graph.op("Relu", data), 1.0 - slope)
-    graph.nodes.append(Node("Add", [_scaled(graph, data, slope), positive], [out], {}))
-
-
-def _scaled(graph: Graph, data: str, factors: Array) -> str:
-    return graph.op("Conv", data, graph.constant(factors), kernel_shape=[1, 1], group=len(factors))
+    prelu.rewrite(graph)
 
 
 def _fill_blocks(graph: Graph) -> None:
@@ -72,8 +50,9 @@ def _fill_blocks(graph: Graph) -> None:
             if before == after:
                 same[node.outputs[0]] = node.inputs[0]
                 continue
-            weights = np.eye(after, before, dtype=np.float32).reshape(after, before, 1, 1)
-            node = Node("Conv", [node.inputs[0], graph.constant(weights)], node.outputs, {"kernel_shape": [1, 1]})
+            weights = graph.constant(np.eye(after, before).reshape(after, before, 1, 1))
+            graph.nodes.append(Node("Conv", [node.inputs[0], weights], node.outputs, {"kernel_shape": [1, 1]}))
+            continue
         graph.nodes.append(node)
 
 
@@ -137,9 +116,7 @@ def _widened(graph: Graph, channels: dict[str, int]) -> set[str]:
                     _agree(wide, [*data, *node.outputs])
                 elif groups > 1:
                     wide -= {*data, *node.outputs}
-            elif node.outputs[0] in channels and node.kind in _SAME_CHANNELS:
-                _agree(wide, [*data, *node.outputs])
-            elif node.outputs[0] in channels and node.kind == "Pad":
+            elif node.outputs[0] in channels and node.kind in (*_SAME_CHANNELS, "Pad"):
                 _agree(wide, [*data, *node.outputs])
             else:
                 wide -= set(data)

@@ -22,7 +22,7 @@ class _Lane(NamedTuple):
 
 
 class _Group:
-    """Nodes that do the same; `tensor` holds all their outputs, each `widths` channels wide at a multiple of `pitch`."""
+    """Nodes that do the same. `tensor` holds all their outputs: `widths` channels each, from multiples of `pitch`."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
@@ -144,11 +144,11 @@ class _Joiner:
 
     def _read(self, node: Node) -> None:
         """A node that was not joined, reading lanes from where they are now."""
-        if node.kind == "Concat" and len({self._lanes[name].group for name in node.inputs if name in self._lanes}) == 1:
-            if all(name in self._lanes for name in node.inputs) and node.attributes["axis"] == 1:
-                whole = self._lined_up(node.inputs)
-                self._graph.nodes.append(Node("Identity", [whole], node.outputs, {}))
-                return
+        groups = {self._lanes[name].group if name in self._lanes else -1 for name in node.inputs}
+        if node.kind == "Concat" and node.attributes["axis"] == 1 and len(groups - {-1}) == len(groups) == 1:
+            whole = self._lined_up(node.inputs)
+            self._graph.nodes.append(Node("Identity", [whole], node.outputs, {}))
+            return
         node.inputs = [self._lined_up([name]) if name in self._lanes else name for name in node.inputs]
         self._graph.nodes.append(node)
 

@@ -24,7 +24,7 @@ _SAME = 0
 class Translator:
     """Walks a TFLite graph and writes an ONNX one. `custom` adds operators, by kind, to those that are known here."""
 
-    def __init__(self, model: TfliteModel, custom: dict[str, Callable[[Translator, Operator], None]]) -> None:
+    def __init__(self, model: TfliteModel, custom: dict[str, Handler]) -> None:
         self.model = model
         self.graph = Graph()
         self._custom = custom
@@ -59,6 +59,7 @@ class Translator:
         return self._tensors[number]
 
     def fold(self, number: int, values: Array) -> None:
+        """Say that a tensor is a constant."""
         self._folded[number] = values
 
     def values(self, number: int) -> Array:
@@ -67,9 +68,11 @@ class Translator:
         return values.astype(np.float32) if values.dtype == np.float16 else values
 
     def is_constant(self, number: int) -> bool:
+        """Whether a tensor's values are known here."""
         return number in self._folded
 
     def rank(self, number: int) -> int:
+        """Axes of a tensor."""
         return len(self.model.shapes[number])
 
     def size(self, number: int) -> tuple[int, int]:
@@ -250,6 +253,8 @@ def _transposed_convolution(translator: Translator, operator: Operator) -> str:
         "ConvTranspose", translator.tensor(data), graph.constant(kernel), biases, kernel_shape=side, strides=side
     )
 
+
+Handler = Callable[[Translator, Operator], None]
 
 _OPERATORS: dict[str, Callable[[Translator, Operator], str]] = {
     "DEQUANTIZE": _nothing_lost,

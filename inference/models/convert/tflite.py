@@ -1,7 +1,7 @@
 """Reading a TFLite file: operators in order, shapes, constants.
 
-The flatbuffer schema comes with mediapipe, in one module of its wheel that needs nothing but `flatbuffers`. It is loaded
-by its path, because importing mediapipe itself takes seconds and a quarter of a gigabyte.
+The flatbuffer schema comes with mediapipe, in one module of its wheel that needs nothing but `flatbuffers`. It is
+loaded by its path, because importing mediapipe itself takes seconds and a quarter of a gigabyte.
 """
 
 from __future__ import annotations
