@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import secrets
 import time
@@ -23,6 +24,8 @@ from runtime.log import get_logger
 WHIP = "/v1/whip/"
 PICTURES = {"identity": 1, "document": 2}
 """Paths of a session that take pictures, by their last part: how many."""
+PATIENT_TIMES = 4
+"""A body that is too large is read, and thrown away, up to so many times the limit."""
 FORM_BYTES = 16 * 1024
 """What a form takes besides its pictures."""
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -190,6 +193,8 @@ class BodyLimit:
         limit, timeout_s = self._limits(scope["path"])
         declared = Headers(scope=scope).get("content-length", "0")
         if declared.isdecimal() and int(declared) > limit:
+            if int(declared) <= PATIENT_TIMES * limit and "expect" not in Headers(scope=scope):
+                await _read_away(receive, timeout_s)
             answer = problems.response(413, _too_large(limit), request_id=scope.get("candor.request_id", ""))
             answer.headers["Connection"] = "close"
             await answer(scope, receive, send)
@@ -231,6 +236,14 @@ class _Limited:
             if self._taken > self._limit:
                 raise HTTPException(413, _too_large(self._limit), {"Connection": "close"})
         return message
+
+
+async def _read_away(receive: Receive, timeout_s: float) -> None:
+    """Let a client send what it declared, if it waits for nothing: cut off in the middle, it would read no answer."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            while (message := await receive())["type"] == "http.request" and message.get("more_body", False):
+                pass
 
 
 def _too_large(limit: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from inference.vision.faces import FaceFinder
 from inference.vision.identity import Vault, portraits
 from inference.vision.identity.vault import load_key
 from inference.vision.settings import VisionSettings
@@ -22,6 +24,7 @@ from tests.conftest import TEST_DATA, Connect, missing
 from tests.support.clips import encode_jpeg, picture, scaled
 from tests.support.identity import KEY, MODEL, Models, Pasted, card, face_models, photo, portrait, registering, turned
 from tests.support.vision import logged
+from tests.support.wait import eventually
 
 
 @pytest.fixture(scope="module")
@@ -289,13 +292,28 @@ async def test_a_request_that_breaks_something_spoils_only_itself(bus: Bus, conn
             assert codec.decode(answer.data, RegisterReply).code == "unreadable"
 
 
-async def test_what_was_asked_before_leaving_is_answered(
+class Held:
+    """The models, whose finder waits until it may go on."""
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+        self.comparer = models.comparer
+        self.entered, self.may_go_on = threading.Event(), threading.Event()
+
+    @property
+    def finder(self) -> FaceFinder:
+        self.entered.set()
+        self.may_go_on.wait(10)
+        return self._models.finder
+
+
+async def test_what_is_in_hand_when_the_worker_leaves_is_answered(
     bus: Bus, connect: Connect, models: Models, media: Path
 ) -> None:
     session = await a_session(bus)
-    jpeg = encode_jpeg(photo(media, "person_a_1"))
-    async with bus.subscribe(subjects.VISION_REGISTER) as asked, registering(await connect(), models):
-        asking = [asyncio.create_task(register(bus, session, jpeg)) for _ in range(4)]
-        for _ in asking:
-            assert await asked.next(5) is not None
-    assert all(isinstance(reply, Registered) for reply in await asyncio.gather(*asking))
+    held = Held(models)
+    async with registering(await connect(), held):
+        asking = asyncio.create_task(register(bus, session, encode_jpeg(photo(media, "person_a_1"))))
+        await eventually(held.entered.is_set)
+        asyncio.get_running_loop().call_later(0.1, held.may_go_on.set)
+    assert isinstance(await asyncio.wait_for(asking, 5), Registered)

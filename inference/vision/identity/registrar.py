@@ -50,7 +50,7 @@ log = get_logger("vision")
 
 
 class Registrar:
-    """An async context manager that answers until it is left; what it was asked by then is finished.
+    """An async context manager that answers until it is left; what is in hand then is finished.
 
     `vault` and `references` are None where faces cannot be registered; `missing` says why, and is then the answer.
     """
