@@ -53,7 +53,7 @@ class FaceDetectorBackend:
             return []
         crops = [letterboxed(image, SIDE_PX) for image in batch]
         boxes, scores = self._model.run({"input": tensor(crops, 2.0 / 255.0, -1.0)})
-        return [self._one(whole(image), *one) for image, *one in zip(batch, boxes, scores, strict=True)]
+        return [self._one(whole(image), rows, logits) for image, rows, logits in zip(batch, boxes, scores, strict=True)]
 
     def _one(
         self, square: npt.NDArray[np.float32], boxes: npt.NDArray[np.float32], scores: npt.NDArray[np.float32]

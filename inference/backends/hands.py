@@ -83,8 +83,8 @@ class HandsBackend:
         crops = [letterboxed(image, PALM_SIDE_PX) for image in images]
         boxes, scores = palms.run({"input": tensor(crops, 1.0 / 255.0)})
         return [
-            _around(self._anchors.finds(*one, self._min_confidence), whole(image))[: self._max_hands]
-            for image, *one in zip(images, boxes, scores, strict=True)
+            _around(self._anchors.finds(rows, logits, self._min_confidence), whole(image))[: self._max_hands]
+            for image, rows, logits in zip(images, boxes, scores, strict=True)
         ]
 
     def close(self) -> None:

@@ -44,7 +44,10 @@ class PersonBackend:
         assert self._model is not None
         if not batch:
             return []
-        small = [cv2.resize(image, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA) for image in batch]
+        small = [
+            np.asarray(cv2.resize(image, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+            for image in batch
+        ]
         return list(self._model.run({"input": tensor(small, 1.0 / 255.0)})[0])
 
     def close(self) -> None:

@@ -54,7 +54,7 @@ def _letterbox(height_px: int, width_px: int, side_px: int) -> tuple[Any, Any]:
     side = max(height_px, width_px)
     steps = np.arange(side_px) * (side / side_px)
     at_x, at_y = np.meshgrid(steps + (width_px - side) / 2, steps + (height_px - side) / 2)
-    return cv2.convertMaps(at_x.astype(np.float32), at_y.astype(np.float32), cv2.CV_16SC2)  # type: ignore[no-any-return]
+    return cv2.convertMaps(at_x.astype(np.float32), at_y.astype(np.float32), cv2.CV_16SC2)
 
 
 def tensor(crops: Sequence[Image], scale: float, shift: float = 0.0) -> Floats:

@@ -128,7 +128,8 @@ def _unknown(rois: Rois, known: Rois) -> Rois:
     """Those of `rois` that are not of a face that is known already."""
     if not len(rois) or not len(known):
         return rois
-    return rois[overlap(_boxes(rois), _boxes(known)).max(axis=1) <= SAME_ABOVE]
+    alike = overlap(_boxes(rois), _boxes(known)).max(axis=1)
+    return np.asarray(rois[alike <= SAME_ABOVE], dtype=np.float32)
 
 
 def _boxes(rois: Rois) -> Floats:

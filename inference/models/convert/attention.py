@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from flatbuffers import flexbuffers
+from flatbuffers import flexbuffers  # type: ignore[import-untyped]
 
 from inference.models.convert.graph import Array, Graph
 from inference.models.convert.operators import Handler, Translator
@@ -43,7 +43,7 @@ class Attention:
         self._regions: list[_Region] = []
         self._matrices: dict[int, int] = {}
         self._mesh = -1
-        self._shrink = np.float32(1.0)
+        self._shrink: Array = np.ones(1, np.float32)
         self._grow: dict[int, Array] = {}
         self._refined: list[tuple[int, int]] = []
         self._matrix = ""
@@ -163,7 +163,7 @@ class Attention:
     def _sources(self, rows: list[int], count: int) -> list[int]:
         """For each of the final points, its row among the mesh's and then the refined ones."""
         sources = list(range(count))
-        irises = []
+        irises: list[int] = []
         start = count
         seen: set[int] = set()
         for size, (_, region) in zip(rows, self._refined, strict=True):

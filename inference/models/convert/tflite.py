@@ -60,7 +60,7 @@ def package_version() -> str:
     Raises:
         Unavailable: it is not installed.
     """
-    return _distribution().version
+    return str(_distribution().version)
 
 
 def package_file(path: str) -> Path:
