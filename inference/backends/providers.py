@@ -42,11 +42,12 @@ class Input(NamedTuple):
 
     def at(self, batch: int) -> tuple[int, ...] | None:
         """The shape of a batch of this size; None where an axis other than the first is open, too."""
-        rest = self.shape[1:]
-        if any(axis is None for axis in rest):
+        rest = tuple(axis for axis in self.shape[1:] if axis is not None)
+        if len(rest) < len(self.shape) - 1:
             return None
-        first = self.shape[:1] and ((self.shape[0] if self.shape[0] is not None else batch),)
-        return (*first, *(axis for axis in rest if axis is not None))
+        if not self.shape:
+            return ()
+        return (self.shape[0] if self.shape[0] is not None else batch, *rest)
 
 
 def inputs_of(session: Any) -> tuple[Input, ...]:
