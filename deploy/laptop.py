@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deploy import broker
+from deploy import broker, identity_key
 from deploy.child import Child, OnLine
 from proto.errors import Conflict, Unavailable
 
@@ -33,6 +33,11 @@ DEFAULT_PORT = 8000
 DEFAULT_NATS_PORT = 4222
 PORTS_TRIED = 50
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - recognised when asked for, never chosen
+
+EPHEMERAL_KEY = (
+    "registered faces are encrypted with a key of this run alone: after a restart they count as not registered "
+    "(CANDOR_VISION_IDENTITY_KEY keeps them)"
+)
 
 START_ORDER = ("aggregator", "vision", "speech", "ingest", "api")
 """What takes in comes up last: nothing is accepted before there is somebody to deal with it."""
@@ -69,6 +74,7 @@ class Laptop:
         self._options = options
         self._on_line = on_line
         self._running: list[Running] = []
+        self._identity_key = identity_key.ephemeral(options.env)
         self.nats_url = ""
         self.api_port = 0
 
@@ -103,6 +109,8 @@ class Laptop:
             async with asyncio.timeout(READY_S):
                 self.api_port = self._choose_api_port()
                 await self._start_nats()
+                if self._identity_key:
+                    self._on_line("candor", EPHEMERAL_KEY)
                 for room, name in self._plan():
                     await self._start(room, name)
                 self._write_state()
@@ -188,6 +196,8 @@ class Laptop:
             "CANDOR_HEALTH_HOST": broker.LOOPBACK,
             "CANDOR_HEALTH_PORT": str(health_port),
         }
+        if room == "vision":
+            env |= self._identity_key
         if room == "api":
             env |= {"CANDOR_API_HOST": options.host, "CANDOR_API_PORT": str(self.api_port)}
         child = await Child.start(name, (*options.candor, room), env, self._on_line)
