@@ -6,6 +6,7 @@ import shutil
 from importlib import metadata
 from pathlib import Path
 
+from inference.backends import gpu
 from inference.backends.settings import OnnxSettings
 from inference.models import convert
 from inference.models.integrity import put_in_place
@@ -16,8 +17,8 @@ WAIT_S = 120.0
 COMMAND = "candor models build"
 
 
-def is_for_gpu() -> bool:
-    """Whether this installation runs models on a GPU, as far as settings and packages say."""
+def may_use_gpu() -> bool:
+    """Whether this installation runs models on a GPU where there is one, as far as settings and packages say."""
     provider = OnnxSettings.load().provider
     if provider != "auto":
         return provider != "cpu"
@@ -26,6 +27,11 @@ def is_for_gpu() -> bool:
     except metadata.PackageNotFoundError:
         return False
     return True
+
+
+def uses_gpu() -> bool:
+    """The same, here: an image is made where no GPU is, and may be run so."""
+    return may_use_gpu() and (OnnxSettings.load().provider != "auto" or gpu.device_present())
 
 
 def file_name(name: str, *, for_gpu: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from inference.models import building
 from inference.models.settings import ModelsSettings
 from inference.models.store import ABSENT, LocalModel, Store
 from proto.errors import CandorError
@@ -203,19 +205,23 @@ def build(
     fast: while an image is made. Engines fit one kind of GPU and one version of TensorRT; building them takes minutes,
     which a worker would otherwise take at its start.
     """
-    store = Store(ModelsSettings.load(), for_gpu=True if tensorrt else None)
-    wanted = names or [name for name, card in store.models.items() if card.embedded]
-    cards = {name: store.card(name) for name in wanted}
+    settings = ModelsSettings.load()
+    # Who may run on a GPU may have to do without it, too.
+    stores = [Store(settings, for_gpu=False)]
+    if tensorrt or building.may_use_gpu():
+        stores.append(Store(settings, for_gpu=True))
+    wanted = names or [name for name, card in stores[0].models.items() if card.embedded]
+    cards = {name: stores[0].card(name) for name in wanted}
     with _steps(quiet=quiet) as progress:
-        step = progress.add_task("", total=len(wanted))
-        for name, card in cards.items():
+        step = progress.add_task("", total=len(cards) * len(stores))
+        for store, (name, card) in product(stores, cards.items()):
             progress.update(step, description=name)
             # An engine can be built of a pulled model, too.
             path = store.find(name, card.feature).path if tensorrt else store.build(name)
             progress.advance(step)
             progress.console.print(f"{name}: {path}", highlight=False, markup=False, soft_wrap=True)
     if tensorrt:
-        _build_engines(store, names or list(store.models))
+        _build_engines(stores[-1], names or list(stores[-1].models))
 
 
 @app.command()

@@ -31,7 +31,7 @@ class LocalModel(msgspec.Struct, frozen=True):
 
 class Store:
     """The models of a manifest (by default the product's and the operator's) in the folders of `settings`; `endpoint`
-    is a mirror of the hub. What is built here is built `for_gpu` or for the CPU (None: as settings and packages say).
+    is a mirror of the hub. What is built here is built `for_gpu` or for the CPU (None: whichever is used here).
     Safe for several threads and processes at once.
 
     Raises:
@@ -46,7 +46,7 @@ class Store:
         endpoint: str | None = None,
         for_gpu: bool | None = None,
     ) -> None:
-        self._for_gpu = building.is_for_gpu() if for_gpu is None else for_gpu
+        self._for_gpu = building.uses_gpu() if for_gpu is None else for_gpu
         self._endpoint = endpoint
         self._mirror = settings.mirror
         self.folder = settings.dir.expanduser()

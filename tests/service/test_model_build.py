@@ -107,12 +107,13 @@ def test_what_is_not_embedded_is_not_built(tmp_path: Path) -> None:
         store(tmp_path).build("sface")
 
 
-def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def command(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "inference.models", *arguments],
         cwd=ROOT,
         env=os.environ
-        | {"CANDOR_MODELS_DIR": str(folder / "pulled"), "CANDOR_MODELS_BUILT_DIR": str(folder / "built")},
+        | {"CANDOR_MODELS_DIR": str(folder / "pulled"), "CANDOR_MODELS_BUILT_DIR": str(folder / "built")}
+        | variables,
         capture_output=True,
         text=True,
         timeout=120,
@@ -141,7 +142,7 @@ def test_engines_without_tensorrt_are_refused_in_plain_words(tmp_path: Path) -> 
     assert "TensorRT" in last
     assert "uv sync" in last
     # What a GPU runs was made all the same.
-    assert models_in(tmp_path) == [convert.file_name("person", for_gpu=True)]
+    assert convert.file_name("person", for_gpu=True) in models_in(tmp_path)
 
 
 def test_engines_are_built_of_what_is_here(tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,13 +165,31 @@ def test_engines_are_built_of_what_is_here(tmp_path: Path, models_dir: Path, mon
         run.invoke(cli.app, ["build", "sface", "--tensorrt"], env=variables, catch_exceptions=False)
 
 
-def test_what_decides_the_form_is_the_installed_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-
+@pytest.mark.parametrize(
+    ("wheel", "device", "provider", "may", "does"),
+    [
+        (True, True, "auto", True, True),
+        (True, False, "auto", True, False),
+        (False, True, "auto", False, False),
+        (True, True, "cpu", False, False),
+        (False, False, "cuda", True, True),
+    ],
+)
+def test_what_decides_the_form(
+    monkeypatch: pytest.MonkeyPatch, *, wheel: bool, device: bool, provider: str, may: bool, does: bool
+) -> None:
     def installed(name: str) -> str:
-        asked.append(name)
+        if not wheel:
+            raise building.metadata.PackageNotFoundError(name)
         return "1.31.1"
 
     monkeypatch.setattr(building.metadata, "version", installed)
-    assert building.is_for_gpu()
-    assert asked == ["onnxruntime-gpu"]
+    monkeypatch.setattr(building.gpu, "device_present", lambda: device)
+    monkeypatch.setenv("CANDOR_ONNX_PROVIDER", provider)
+    assert (building.may_use_gpu(), building.uses_gpu()) == (may, does)
+
+
+def test_where_a_gpu_may_be_used_both_forms_are_built(tmp_path: Path) -> None:
+    built = command(tmp_path, "build", "person", CANDOR_ONNX_PROVIDER="cuda")
+    assert built.returncode == 0, built.stderr
+    assert models_in(tmp_path) == sorted(convert.file_name("person", for_gpu=form) for form in (False, True))
