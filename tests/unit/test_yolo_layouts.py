@@ -194,6 +194,12 @@ def test_a_doubtful_find_needs_to_be_there_in_the_mirror_too(tmp_path: Path) -> 
     np.testing.assert_allclose(found[:, 4:], [[0.7, PHONE], [0.5, PHONE], [0.4, BOOK], [0.4, BOOK]], atol=1e-4)
 
 
+def test_another_thing_in_the_mirror_is_no_second_witness(tmp_path: Path) -> None:
+    answer = v5((20, 20, 10, 10, 0.5, PHONE), (44, 20, 10, 10, 0.5, BOOK))
+    (found,) = backend(tmp_path, answer, layout("yolo_v5")).run([WHITE])
+    np.testing.assert_allclose(found[:, 4], [0.25, 0.25], atol=1e-4)
+
+
 def test_who_stands_in_the_background_is_worth_no_second_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     person, phone = ([(10, 10, 8, 8, 0.5, label)] for label in (LABELS.index("person"), PHONE))
     assert len(feeds(backend(tmp_path, v5(*person), layout("yolo_v5")), monkeypatch, [WHITE])) == 1
