@@ -1,4 +1,4 @@
-"""`python -m inference.models list|pull NAME...`"""
+"""`python -m inference.models list|pull|build|calibrate`"""
 
 from __future__ import annotations
 
