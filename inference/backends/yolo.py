@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from inference.backends.base import Image
 from inference.backends.onnx import OnnxModel
@@ -73,9 +74,7 @@ class YoloBackend:
         self._max_objects = max_objects
         self._largest_batch = onnx.max_batch
         self._cells = cells_of(self._layout)
-        self._onnx = OnnxModel(
-            model.path, onnx, name=model.name, feature=self._feature, fp16=model.card.half_precision
-        )
+        self._onnx = OnnxModel(model.path, onnx, name=model.name, feature=self._feature, fp16=model.card.half_precision)
 
     def load(self) -> None:
         """Run once on an empty picture, and see that what comes out is what the layout says.
@@ -126,8 +125,9 @@ class YoloBackend:
             [boxes, found.scores[best, None], found.classes[best, None]], axis=1, dtype=np.float32, casting="unsafe"
         )
 
-    def _in_doubt(self, objects: Objects) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        return (objects[:, 4] < self._certain) & self._doubtable[objects[:, 5].astype(np.intp)]
+    def _in_doubt(self, objects: Objects) -> npt.NDArray[np.bool_]:
+        doubtable: npt.NDArray[np.bool_] = self._doubtable[objects[:, 5].astype(np.intp)]
+        return doubtable & (objects[:, 4] < self._certain)
 
     def _agreed(self, objects: Objects, again: Objects) -> Objects:
         """`objects`, where in doubt with the mean of their score and that of the same thing seen `again`."""

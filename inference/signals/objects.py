@@ -16,7 +16,8 @@ PERSON = "person"
 
 PARTIAL_BELOW = 0.4
 """Score below which a find is called partial. Seen with YOLOX-nano: a phone in a hand scores 0.40 to 0.63 in all but
-four of a clip's hundred frames, 0.22 to 0.29 with a tenth of it cut off; hands taken for one 0.31, on one frame 0.45."""
+four of a clip's hundred frames, 0.22 to 0.46 with a tenth of it cut off; hands taken for one 0.31, in one frame 0.45.
+"""
 
 EDGE_SHARE = 0.005
 """A box so near to the picture's edge, as a share of its side, is cut off by it: 3 px of 640. Boxes of phones that were
