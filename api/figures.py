@@ -13,6 +13,22 @@ EXPRESSION = (
 )
 ESTIMATE = "This is an estimate from the shape of the face, without a model. "
 
+SIGNALS = {
+    "pose": "Which way the head points",
+    "gaze": "Where the eyes look",
+    "expression": "The expression",
+    "identity": "Whose face it is",
+}
+REASONS = {
+    "small": "the face was too small",
+    "turned": "the face was turned too far",
+    "blurred": "the face was blurred",
+    "dark": "the face was too dark",
+    "bright": "the face was too bright",
+    "occluded": "the face was covered",
+    "eyes_closed": "the eyes were closed",
+}
+
 _MEASURES: tuple[tuple[str, str, str], ...] = (
     ("frames_seen", "frames", "Pictures looked at"),
     ("frames_skipped", "frames", "Pictures that could not be read"),
@@ -52,6 +68,15 @@ def measures(taken: Measures) -> tuple[Measure, ...]:
             value = None
         found.append(Measure(name=name, value=value, unit=unit, text=f"{label}: {_figure(value, unit)}."))
     return tuple(found)
+
+
+def abstentions(taken: Measures) -> tuple[str, ...]:
+    """A sentence for each signal that could not always be told of a face that was otherwise fit to be judged."""
+    return tuple(
+        f"{SIGNALS.get(shy.signal, shy.signal)} could not be told of {shy.share:.0%} of the faces looked at, "
+        f"mostly because {REASONS.get(shy.reason, shy.reason)}."
+        for shy in taken.abstained
+    )
 
 
 def expression(measures: Measures) -> Expressed | None:

@@ -146,7 +146,14 @@ def _uncertainty(view: SessionView) -> Uncertainty:
     else:
         part = "" if share is None else f" ({share:.0%} of the session)"
         text = f"For {told.total_s:.1f} s{part} nothing could be judged. This did not raise the score."
-    return Uncertainty(total_s=told.total_s, share=share, active=told.active, reasons=told.reasons, text=text)
+    return Uncertainty(
+        signals=figures.abstentions(view.measures),
+        total_s=told.total_s,
+        share=share,
+        active=told.active,
+        reasons=told.reasons,
+        text=text,
+    )
 
 
 def _unavailable(view: SessionView) -> tuple[Missing, ...]:

@@ -88,8 +88,9 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Uncertainty(msgspec.Struct, frozen=True, kw_only=True):
-    """For how long nothing could be judged. It never raises the score."""
+    """For how long nothing could be judged, and what single signals could not be told of. It never raises the score."""
 
+    signals: tuple[str, ...]
     total_s: float
     share: float | None
     active: bool

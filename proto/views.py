@@ -66,6 +66,16 @@ class CouldNotTell(msgspec.Struct, frozen=True, kw_only=True):
     total_s: float
 
 
+class Abstention(msgspec.Struct, frozen=True, kw_only=True):
+    """A signal (pose, gaze, expression, identity) that could not be told of a `share` (0-1) of the faces that were
+    otherwise fit to be judged, mostly for `reason`: small, turned, blurred, dark, bright, occluded, eyes_closed.
+    """
+
+    signal: str
+    share: float
+    reason: str
+
+
 class Measures(msgspec.Struct, frozen=True, kw_only=True):
     """Figures over the whole session so far; a share is 0-1, None is "not measured".
 
@@ -95,6 +105,7 @@ class Measures(msgspec.Struct, frozen=True, kw_only=True):
     expression_mean: dict[str, float] | None = None
     text_looks: int | None = None
     text_found: int = 0
+    abstained: tuple[Abstention, ...] = ()
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):

@@ -36,7 +36,7 @@ class Draft:
     """A state being changed. Reads policy and state, keeps what differs, `freeze` makes the next state."""
 
     __slots__ = (
-        "alerts", "alerts_dropped", "blind", "clock_s", "end_reason", "evidence", "expression", "eyes",
+        "abstentions", "alerts", "alerts_dropped", "blind", "clock_s", "end_reason", "evidence", "expression", "eyes",
         "features", "fired", "frame_s", "gaze", "identity", "late_run", "ledger", "ledger_dropped", "loss_reason",
         "open", "peak_score", "policy", "reading", "review_s", "seq", "sound_s", "sources", "state", "status", "tally",
         "text", "timeline", "timeline_dropped", "trackers",
@@ -69,6 +69,7 @@ class Draft:
         self.gaze = state.gaze
         self.eyes = state.eyes
         self.reading = state.reading
+        self.abstentions = state.abstentions
         self.identity = state.identity
         self.expression = state.expression
         self.text = state.text
@@ -250,6 +251,7 @@ class Draft:
             gaze=self.gaze,
             eyes=self.eyes,
             reading=self.reading,
+            abstentions=self.abstentions,
             identity=self.identity,
             expression=self.expression,
             text=self.text,

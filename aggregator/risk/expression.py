@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 NAMES = ("HAPPY", "CALM", "CONFUSED", "SURPRISED", "SAD", "ANGRY", "DISGUSTED", "FEAR")
-SIGNAL = "expression"
+TASK = "expression"
 TAU_S = 2.0
 STALE_S = 10.0
 """An expression seen longer ago than this says nothing about now."""

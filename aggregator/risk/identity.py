@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import msgspec
 
+from aggregator.risk.abstention import IDENTITY
 from aggregator.risk.look import Picture, alone
 from proto.observations import IdentityCheck
 
-SIGNAL = "identity"
+SETTLE_S = 6.0
+"""Workers remember a reference face for five seconds."""
+
+MAX_AHEAD_S = 60.0
+"""A registration may be ahead of the newest frame that was folded, but not by more than this."""
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """`references` counts registrations; `checks` comparisons that could tell, `failures` those of them that did not
-    match, `undecided` those that could not tell; `total_pct` is the sum of the similarities.
+    match, `undecided` those that could not tell; `total_pct` is the sum of the similarities. Until `settled_s` a
+    comparison may still be with the reference before the newest one.
     """
 
     references: int = 0
@@ -20,6 +26,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     failures: int = 0
     undecided: int = 0
     total_pct: float = 0.0
+    settled_s: float = 0.0
 
 
 class Likeness(msgspec.Struct, frozen=True):
@@ -29,15 +36,21 @@ class Likeness(msgspec.Struct, frozen=True):
     matches: bool
 
 
-def likeness(check: IdentityCheck, picture: Picture, *, poor: bool) -> Likeness | None:
+def likeness(check: IdentityCheck, picture: Picture, *, doubted: bool) -> Likeness | None:
     """What a comparison says; None where it says nothing, because the face cannot be judged."""
     if check.matches is None or check.similarity_pct is None or not 0.0 <= check.similarity_pct <= 100.0:
         return None
-    if poor or picture.unfit or picture.hidden or picture.main is None or not alone(picture):
+    if doubted or picture.unfit or picture.hidden or picture.main is None or not alone(picture):
         return None
-    if SIGNAL in picture.main.abstains:
+    if IDENTITY in picture.main.abstains:
         return None
     return Likeness(check.similarity_pct, check.matches)
+
+
+def register(identity: Identity, t_s: float, clock_s: float) -> Identity:
+    """Identity after a reference face was stored at `t_s`."""
+    settled_s = min(t_s, clock_s + MAX_AHEAD_S) + SETTLE_S if identity.references else identity.settled_s
+    return msgspec.structs.replace(identity, references=identity.references + 1, settled_s=settled_s)
 
 
 def count(identity: Identity, found: Likeness | None) -> Identity:

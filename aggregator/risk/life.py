@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from aggregator.risk import quality
+from aggregator.risk import identity, quality
 from aggregator.risk.conditions import Drive, Moment
 from aggregator.risk.draft import COULD_NOT_TELL, Draft
 from aggregator.risk.state import MAX_EVIDENCE, MAX_FEATURES, MAX_SOURCES, Source
@@ -40,10 +40,11 @@ FACE_REGISTERED = "FACE_REGISTERED"
 DOCUMENT_COMPARED = "DOCUMENT_COMPARED"
 ORIGINS = {"photo": "a photo", "document": "an ID document", "live": "the live picture"}
 DOCUMENTS = {
+    "aadhaar": "an Aadhaar card",
+    "pan": "a PAN card",
     "passport": "a passport",
-    "id_card": "an ID card",
-    "driving_licence": "a driving licence",
-    "residence_permit": "a residence permit",
+    "driving_license": "a driving licence",
+    "voter_id": "a voter ID",
 }
 
 
@@ -165,7 +166,7 @@ def face_registered(draft: Draft, registered: FaceRegistered) -> None:
     if draft.state.final:
         count(draft, "after_end")
         return
-    draft.identity = msgspec.structs.replace(draft.identity, references=draft.identity.references + 1)
+    draft.identity = identity.register(draft.identity, registered.t_s, draft.clock_s)
     draft.forget(IDENTITY_MISMATCH, registered.t_s)
     origin = ORIGINS.get(registered.origin, "a picture")
     draft.note(FACE_REGISTERED, registered.t_s, f"The reference face was taken from {origin}.")

@@ -9,6 +9,7 @@ import math
 
 import msgspec
 
+from aggregator.risk import abstention
 from proto.observations import Face, FrameSeen
 
 MAX_ANGLE_DEG = 120.0
@@ -79,7 +80,7 @@ def picture(frame: FrameSeen) -> Picture:
             return Picture(len(faces), (), None, unfit, hidden if unfit else (*hidden, NUMBERS_UNREADABLE))
         main = sized[0]
         heights = tuple(face.height for face in sized)
-    if unfit or hidden or "pose" in main.abstains:
+    if unfit or hidden or abstention.POSE in main.abstains:
         return Picture(len(faces), heights, None, unfit, hidden, main)
     pose = pose_of(main)
     if pose is None:
@@ -97,13 +98,15 @@ def pose_of(face: Face) -> Pose | None:
     if not (-MAX_ANGLE_DEG <= face.yaw_deg <= MAX_ANGLE_DEG and -MAX_ANGLE_DEG <= face.pitch_deg <= MAX_ANGLE_DEG):
         return None
     openness = (face.left_eye_openness + face.right_eye_openness) / 2
-    told = "gaze" not in face.abstains
+    why = face.abstains.get(abstention.GAZE)
+    told = why is None
     return Pose(
         face.yaw_deg,
         face.pitch_deg,
         _angle(face.gaze_yaw_deg) if told else None,
         _angle(face.gaze_pitch_deg) if told else None,
-        openness if 0.0 <= openness <= 10.0 else None,
+        # Lids that are too small or too blurred to read a gaze from are so for a blink, too.
+        openness if 0.0 <= openness <= 10.0 and (told or why == abstention.EYES_CLOSED) else None,
     )
 
 

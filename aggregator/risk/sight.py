@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from aggregator.risk import expression, eyes, gaze, identity, life, look, quality, reading, text
+from aggregator.risk import abstention, expression, eyes, gaze, identity, life, look, quality, reading, text
 from aggregator.risk.conditions import FRONTAL_TURN_DEG, Moment
 from aggregator.risk.draft import Draft
 from aggregator.risk.look import Picture
@@ -81,6 +81,8 @@ def text_seen(draft: Draft, seen: TextSeen) -> None:
 def _look_further(draft: Draft, frame: FrameSeen, moment: Moment, picture: Picture) -> None:
     """What was looked at on this frame only, each at its own rate."""
     t_s = frame.t_s
+    if picture.main is not None and not picture.unfit and not picture.hidden:
+        draft.abstentions = abstention.count(draft.abstentions, picture.main.abstains)
     if frame.objects is None:
         draft.expire("objects", t_s)
     else:
@@ -88,7 +90,8 @@ def _look_further(draft: Draft, frame: FrameSeen, moment: Moment, picture: Pictu
     if frame.identity is None:
         draft.expire("identity", t_s)
     else:
-        found = identity.likeness(frame.identity, picture, poor=moment.poor)
+        doubted = moment.poor or t_s < draft.identity.settled_s
+        found = identity.likeness(frame.identity, picture, doubted=doubted)
         draft.identity = identity.count(draft.identity, found)
         draft.judge("identity", Moment(t_s=t_s, likeness=found))
     if draft.policy.analysis.emotion and not moment.poor:
@@ -98,13 +101,13 @@ def _look_further(draft: Draft, frame: FrameSeen, moment: Moment, picture: Pictu
 def _express(draft: Draft, frame: FrameSeen, picture: Picture) -> None:
     """Only called where the policy allows emotion: elsewhere not even what came uncalled for is kept."""
     face = picture.main
-    if face is None or face.expression is None or expression.SIGNAL in face.abstains:
+    if face is None or face.expression is None or abstention.EXPRESSION in face.abstains:
         return
     if picture.unfit or picture.hidden or not look.alone(picture):
         return
     seen = expression.checked(face.expression)
     if seen is not None:
-        model = frame.models.get(expression.SIGNAL, "")
+        model = frame.models.get(expression.TASK, "")
         draft.expression = expression.follow(draft.expression, seen, model, frame.t_s)
 
 

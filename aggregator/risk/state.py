@@ -10,6 +10,7 @@ import hashlib
 
 import msgspec
 
+from aggregator.risk.abstention import Abstentions
 from aggregator.risk.expression import Expression
 from aggregator.risk.eyes import Eyes
 from aggregator.risk.gaze import Gaze
@@ -115,6 +116,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     gaze: Gaze
     eyes: Eyes
     reading: Reading
+    abstentions: Abstentions
     identity: Identity
     expression: Expression | None
     text: Text
@@ -164,6 +166,7 @@ def initial(created: SessionCreated, policy: Policy, policy_hash: str, seq: int)
         gaze=Gaze(),
         eyes=Eyes(),
         reading=Reading(),
+        abstentions=Abstentions(),
         identity=Identity(),
         expression=None,
         text=Text(),

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from aggregator.risk import expression, ledger
+from aggregator.risk import abstention, expression, ledger
 from aggregator.risk.conditions import RULES, Drive
 from aggregator.risk.state import State
 from proto.policy import Analysis, Policy, Rule
@@ -19,6 +19,16 @@ MIN_SPEECH_S = 5.0
 """Speech shorter than this gives no speaking rate."""
 
 PERCENT_DIGITS = 1
+MOSTLY = 0.5
+EYES_UNREAD = {
+    "small": "the face was too small",
+    "turned": "the face was turned too far",
+    "blurred": "the face was too blurred",
+    "dark": "the face was too dark",
+    "bright": "the face was too bright",
+    "occluded": "the face was covered too much",
+    "eyes_closed": "the eyes were closed too long",
+}
 GAZE_RULES = frozenset({"EYES_OFF_SCREEN", "READING_PATTERN"})
 
 
@@ -96,6 +106,7 @@ def measures(state: State) -> Measures:
         expression_model="" if felt is None else felt.model,
         text_looks=state.text.looks or None,
         text_found=state.text.found,
+        abstained=abstention.told(state.abstentions, _judged_signals(state)),
     )
 
 
@@ -169,7 +180,7 @@ def _watched(state: State, name: str, rule: Rule) -> tuple[Literal["watched", "o
         return "off", f"the policy's {RATES[spec.drive]} is 0"
     missing = _not_measured(state, spec.drive)
     if not missing and name in GAZE_RULES and state.gaze.baseline is None:
-        missing = "the eyes were not seen steadily enough for a baseline"
+        missing = _no_baseline(state)
     return ("not_measured", missing) if missing else ("watched", "")
 
 
@@ -205,6 +216,23 @@ def _not_measured(state: State, drive: Drive) -> str:
         "source": (1, ""),
     }[drive]
     return "" if measured else _lacking(state, drive) or why
+
+
+def _judged_signals(state: State) -> tuple[str, ...]:
+    """Signals that somebody wanted to know in this session."""
+    wanted = {
+        abstention.EXPRESSION: state.head.policy.analysis.emotion,
+        abstention.IDENTITY: state.identity.references > 0,
+    }
+    return tuple(signal for signal in abstention.SIGNALS if wanted.get(signal, True))
+
+
+def _no_baseline(state: State) -> str:
+    """Why nothing is known of where the eyes look; said precisely where they could not be read most of the time."""
+    for shy in abstention.told(state.abstentions, (abstention.GAZE,)):
+        if shy.share > MOSTLY:
+            return f"{EYES_UNREAD[shy.reason]} for the eyes to be read"
+    return "the eyes were not seen steadily enough for a baseline"
 
 
 def _lacking(state: State, feature: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from api import report
 from api.examples import EVIDENCE, TRANSCRIPT, VIEW
 from api.reported import Report
-from proto.views import CouldNotTell, Feature, Measures, Watch
+from proto.views import Abstention, CouldNotTell, Feature, Measures, Watch
 from tests.support.views import a_line, a_view, an_episode
 
 NOW = "2026-01-01T00:00:00+00:00"
@@ -56,6 +56,15 @@ def test_time_that_could_not_be_judged_is_told_and_did_not_count() -> None:
     assert found.share == 0.25
     assert found.text == "For 60.0 s (25% of the session) nothing could be judged. This did not raise the score."
     assert built().could_not_tell.text == "Everything that was received could be judged."
+
+
+def test_what_single_signals_could_not_tell_is_said_with_the_reason() -> None:
+    shy = (Abstention(signal="gaze", share=0.4, reason="small"),)
+    found = built(measures=Measures(abstained=shy)).could_not_tell.signals
+    assert found == (
+        "Where the eyes look could not be told of 40% of the faces looked at, mostly because the face was too small.",
+    )
+    assert built().could_not_tell.signals == ()
 
 
 def test_a_rule_that_was_not_measured_proves_nothing() -> None:

@@ -220,6 +220,23 @@ def test_a_new_reference_forgets_what_was_held_against_the_old_one() -> None:
     ]
 
 
+def test_looks_that_may_still_be_with_the_old_reference_count_for_nothing() -> None:
+    other = comparisons(10.2, 16.0, alike(35.0), every_s=0.6)
+    folded = Folded([registered(), *comparisons(4.0, 10.0, alike(90.0)), registered(10.1), *other])
+    assert folded.state.identity.failures == 0
+    assert folded.state.identity.undecided == 10
+    assert folded.rules == []
+    assert folded.add(comparisons(16.2, 22.0, alike(35.0))).rules == ["IDENTITY_MISMATCH"]
+
+
+def test_the_first_reference_counts_at_once_and_none_stops_the_rule_for_long() -> None:
+    assert Folded([*calm(0.0, 4.0), registered(4.0), *comparisons(4.2, 12.0, alike(35.0))]).rules == [
+        "IDENTITY_MISMATCH"
+    ]
+    folded = Folded([registered(), *calm(0.0, 4.0), registered(900.0), *comparisons(72.0, 80.0, alike(35.0))])
+    assert folded.rules == ["IDENTITY_MISMATCH"]
+
+
 def test_identity_is_measured_and_what_was_not_is_said() -> None:
     shown = view(compared(4.0, 12.0, alike(90.0), alike(70.0), IdentityCheck(reason="turned")).state)
     assert shown.measures.identity_pct == pytest.approx(83.3)

@@ -137,6 +137,13 @@ def test_what_cannot_be_told_of_a_face_never_fires_and_blinds_nothing(signal, lo
     assert folded.add(frame(t, shy, face(x=0.7)) for t in span(30.0, 33.0)).rules == ["MULTIPLE_FACES"]
 
 
+@pytest.mark.parametrize(("reason", "blinks"), [("eyes_closed", 4), ("small", 0)])
+def test_lids_that_cannot_be_read_do_not_blink(reason, blinks):
+    shut = msgspec.structs.replace(SHUT, abstains={"gaze": reason})
+    frames = [frame(t, shut if i % 15 == 7 else face()) for i, t in enumerate(span(0.0, 12.0))]
+    assert Folded(frames).state.eyes.blinks == blinks
+
+
 def test_a_spell_of_no_length_is_no_spell():
     # Frames are missing since second 1, and the first that is judged again is from before.
     folded = Folded([up(1.0)])

@@ -10,7 +10,7 @@ from aggregator.replay import ReplayResult
 from aggregator.risk.compare import differences, verdict
 from aggregator.risk.view import changes, view, visibly_different
 from proto.observations import FeatureStatus, SessionEnded, Word, WordsCommitted
-from proto.views import LedgerLine, SessionView
+from proto.views import Abstention, LedgerLine, SessionView
 from tests.support.observed import (
     STANDARD,
     Folded,
@@ -136,6 +136,25 @@ def test_a_rule_whose_detector_is_missing_says_why_and_how_to_have_it():
     folded.add([frame(3.0, face(), objects=()), read(3.0)])
     rules = watched(view(folded.state))
     assert rules["PHONE_DETECTED"] == rules["TEXT_IN_VIEW"] == ("watched", "")
+
+
+def test_signals_that_abstain_say_how_often_and_why():
+    small, turned = {"gaze": "small", "identity": "small", "expression": "small"}, {"gaze": "turned", "odd": "odd"}
+    frames = [frame(t, face(abstains=(small, small, turned, {})[i % 4])) for i, t in enumerate(span(0.0, 20.0))]
+    folded = Folded([*frames, *(frame(t, face(abstains=small), quality=unfit("dark")) for t in span(20.0, 40.0))])
+    assert view(folded.state).measures.abstained == (Abstention(signal="gaze", share=0.75, reason="small"),)
+    assert watched(view(folded.state))["EYES_OFF_SCREEN"][0] == "watched"
+    wanted = Folded([registered(), *frames], FULL)
+    assert [shy.signal for shy in view(wanted.state).measures.abstained] == ["gaze", "expression", "identity"]
+
+
+def test_eyes_that_could_not_be_read_are_why_their_rules_were_not_measured():
+    small = Folded(frame(t, face(abstains={"gaze": "small"})) for t in span(0.0, 20.0))
+    told = watched(view(small.state))["EYES_OFF_SCREEN"]
+    assert told == ("not_measured", "the face was too small for the eyes to be read")
+    restless = Folded(frame(t, face(gaze_yaw_deg=-20.0 if i % 2 else 20.0)) for i, t in enumerate(span(0.0, 20.0)))
+    told = watched(view(restless.state))["READING_PATTERN"]
+    assert told == ("not_measured", "the eyes were not seen steadily enough for a baseline")
 
 
 def test_what_nobody_asked_for_is_not_missed():
