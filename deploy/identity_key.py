@@ -27,4 +27,4 @@ def _in_config(path: str) -> bool:
     except (OSError, ValueError):
         # Not told here: every child that reads it says what is wrong with it.
         return True
-    return bool({"identity_key", "identity_key_file"} & set(section))
+    return isinstance(section, dict) and bool({"identity_key", "identity_key_file"} & set(section))

@@ -47,10 +47,10 @@ async def http(bus: Bus) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture(scope="module")
-def models() -> Iterator[Models]:
+def models(built_dir: Path) -> Iterator[Models]:
     if not (TEST_DATA / "models").is_dir():
         missing("the folder of test models")
-    with face_models(TEST_DATA / "models") as found:
+    with face_models(TEST_DATA / "models", built_dir) as found:
         yield found
 
 

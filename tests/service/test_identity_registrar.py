@@ -28,10 +28,10 @@ from tests.support.wait import eventually
 
 
 @pytest.fixture(scope="module")
-def models() -> Iterator[Models]:
+def models(built_dir: Path) -> Iterator[Models]:
     if not (TEST_DATA / "models").is_dir():
         missing("the folder of test models")
-    with face_models(TEST_DATA / "models") as found:
+    with face_models(TEST_DATA / "models", built_dir) as found:
         yield found
 
 

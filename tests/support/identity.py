@@ -38,14 +38,11 @@ class Models(NamedTuple):
     comparer: Comparer | None
 
 
-def store_of(models_dir: Path) -> Store:
-    return Store(ModelsSettings(dir=models_dir, manifest=MANIFEST))
-
-
 @contextmanager
-def face_models(models_dir: Path, *, max_faces: int = 4) -> Iterator[Models]:
+def face_models(models_dir: Path, built_dir: Path) -> Iterator[Models]:
     """Detector, mesh and embedding, loaded, on the CPU."""
-    store, onnx = store_of(models_dir), OnnxSettings(provider="cpu")
+    store = Store(ModelsSettings(dir=models_dir, built_dir=built_dir, manifest=MANIFEST))
+    onnx = OnnxSettings(provider="cpu")
     backends: list[Any] = []
     for row, name, feature in (
         ("face-detector", "face-detector", "face"),
@@ -56,7 +53,7 @@ def face_models(models_dir: Path, *, max_faces: int = 4) -> Iterator[Models]:
         backends[-1].load()
     detector, mesh, embedder = backends
     try:
-        yield Models(FaceFinder(detector, mesh, max_faces=max_faces), Comparer(embedder, store.card(MODEL)))
+        yield Models(FaceFinder(detector, mesh), Comparer(embedder, store.card(MODEL)))
     finally:
         for backend in backends:
             backend.close()
