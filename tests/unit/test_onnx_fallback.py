@@ -180,6 +180,13 @@ def test_cuda_that_silently_leaves_the_cpu_alone_is_told(machine: Machine, make:
     assert not [line for line in capfd.readouterr().out.splitlines() if line.startswith("Failed")]
 
 
+def test_a_provider_that_starts_silently_without_itself_is_asked_why(machine: Machine, make: Make) -> None:
+    machine.silent = {CUDA}
+    assert make(provider="cuda").provider == CPU
+    assert told().parts()[0].detail.endswith(f"{CUDA}: libfoo.so cannot be opened")
+    assert told().parts()[0].command == gpu.SYNC_GPU
+
+
 def test_a_gpu_that_gets_only_a_few_nodes_does_not_count_as_used(machine: Machine, make: Make) -> None:
     machine.nodes = {TENSORRT: 2, CPU: 60}
     assert make().provider == CPU
