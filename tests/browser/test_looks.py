@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import expect
 
-from proto.views import Feature, Measures, Watch
+from proto.views import Abstention, Feature, Measures, Watch
 from runtime.bus import Bus
 from tests.support.api import running_api
 from tests.support.views import a_line, a_view, an_alert, an_episode, change, store
@@ -16,7 +16,7 @@ MEAN = dict(zip(NAMES, (18.0, 70.0, 4.0, 3.0, 2.0, 1.0, 1.0, 1.0), strict=True))
 SEEN = Measures(
     frames_seen=1500, face_share=0.98, identity_pct=79.6, identity_checks=140, identity_failures=5,
     identity_undecided=10, expression=NOW, expression_mean=MEAN, expression_model="geometry", text_looks=30,
-    text_found=4,
+    text_found=4, abstained=(Abstention(signal="gaze", share=0.4, reason="small"),),
 )  # fmt: skip
 UNLIKE = a_line(
     9, 200.0, "IDENTITY_MISMATCH", 25.0, "critical",
@@ -48,6 +48,10 @@ async def test_identity_expression_and_text_are_shown_as_far_as_they_were_measur
         await expect(identity.locator("dd")).to_have_text(["79 %", "140", "5", "10"])
         await expect(page.locator("#ledger")).to_contain_text("Face unlike the reference picture")
         await expect(page.locator(".measures").first).to_contain_text("in 4 of 30 looks")
+
+        await expect(page.locator(".abstained li")).to_have_text(
+            ["Where the eyes look: could not tell for 40 % of the faces, mostly because the face was too small."]
+        )
 
         bars = page.locator("#expression .bars li")
         await expect(bars).to_have_count(8)
@@ -87,6 +91,7 @@ async def test_what_is_not_looked_at_is_not_there(bus: Bus, browser, rules: tupl
         await page.goto(f"{url}/#/sessions/s1")
         await expect(page.locator(".measures").first).to_be_visible()
         await expect(page.locator("#expression")).to_be_hidden()
+        await expect(page.locator(".abstained")).to_be_hidden()
         if shown is None:
             await expect(page.locator("#identity")).to_be_hidden()
         else:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import tomllib
 
-from aggregator.risk import look, quality, sight
+from aggregator.risk import abstention, expression, life, look, quality, sight, view
+from api import figures
 from tests.conftest import REPOSITORY
 
 
@@ -29,3 +30,13 @@ def test_reasons():
 def test_rules():
     for path in (REPOSITORY / "deploy" / "policies").glob("*.toml"):
         assert set(tomllib.loads(path.read_text("utf-8"))["rules"]) <= keys("RULES"), path.name
+    assert {life.FACE_REGISTERED, life.DOCUMENT_COMPARED} <= keys("RULES")
+
+
+def test_what_abstains_and_why():
+    assert set(abstention.SIGNALS) <= keys("SIGNALS") & set(figures.SIGNALS)
+    assert set(abstention.REASONS) <= keys("ABSTAINED") & set(figures.REASONS) & set(view.EYES_UNREAD)
+
+
+def test_expressions():
+    assert set(expression.NAMES) <= keys("EXPRESSIONS")

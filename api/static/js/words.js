@@ -65,6 +65,23 @@ const EXPRESSIONS = {
   FEAR: "Fearful",
 };
 
+const SIGNALS = {
+  pose: "Which way the head points",
+  gaze: "Where the eyes look",
+  expression: "The expression",
+  identity: "Whose face it is",
+};
+
+const ABSTAINED = {
+  small: "the face was too small",
+  turned: "the face was turned too far",
+  blurred: "the face was blurred",
+  dark: "the face was too dark",
+  bright: "the face was too bright",
+  occluded: "the face was covered",
+  eyes_closed: "the eyes were closed",
+};
+
 export const LEVELS = { low: "Low", medium: "Medium", high: "High", critical: "Critical" };
 export const SEVERITIES = { info: "Info", ...LEVELS };
 const RANK = { info: 0, low: 1, medium: 2, high: 3, critical: 4 };
@@ -87,6 +104,13 @@ export const status = (name) => STATUSES[name]?.[0] ?? sentence(name);
 export const statusDetail = (name) => STATUSES[name]?.[1] ?? "";
 export const rank = (severityOrLevel) => RANK[severityOrLevel] ?? 0;
 export const isOver = (statusName) => statusName === "ended" || statusName === "expired";
+
+/** What one signal could not tell: "Where the eyes look: could not tell for 40 % of the faces (mostly, ...)". */
+export function abstention({ signal, share, reason }) {
+  const why = ABSTAINED[reason] ?? sentence(reason).toLowerCase();
+  const part = share < 0.01 ? "under 1" : Math.round(100 * share);
+  return `${SIGNALS[signal] ?? sentence(signal)}: could not tell for ${part} % of the faces, mostly because ${why}.`;
+}
 
 /** Why nothing can be judged, as one clause: "the picture is too dark and the face is covered". */
 export function reasons(names) {

@@ -3,7 +3,7 @@
 import { h, reconcile, setText } from "../dom.js";
 import { NOT_MEASURED, clock, percent, span, trim } from "../format.js";
 import { lines } from "../view.js";
-import { feature as featureName, rule, sentence } from "../words.js";
+import { abstention, feature as featureName, rule, sentence } from "../words.js";
 import { textFigure } from "./looks.js";
 
 const MAX_LINES = 200;
@@ -67,8 +67,9 @@ const FIGURES = [
   ["Frames unreadable", (m) => m.frames_skipped.toLocaleString("en-GB")],
 ];
 
-/** Figures over the session; what was not measured says so. */
+/** Figures over the session; what was not measured, and what a signal could not tell, says so. */
 export function measuresCard() {
+  const shy = h("ul", { class: "abstained hint", role: "list" });
   const values = FIGURES.map(() => h("dd", {}));
   const list = h(
     "dl",
@@ -85,13 +86,24 @@ export function measuresCard() {
       h("p", { class: "hint" }, "Over the whole session; they carry no points."),
     ),
     list,
+    shy,
   );
-  const update = ({ measures }) =>
+  const update = ({ measures }) => {
     FIGURES.forEach(([, format], i) => {
       const text = format(measures);
       setText(values[i], text);
       values[i].classList.toggle("none", text === NOT_MEASURED);
     });
+    const abstained = measures.abstained ?? [];
+    shy.hidden = abstained.length === 0;
+    reconcile(
+      shy,
+      abstained,
+      (item) => item.signal,
+      () => h("li", {}),
+      (row, item) => setText(row, abstention(item)),
+    );
+  };
   return { element, update };
 }
 
