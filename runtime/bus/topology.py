@@ -69,7 +69,9 @@ def _frames() -> Stream:
                 durable_name=subjects.VISION_CONSUMER,
                 ack_policy=AckPolicy.EXPLICIT,
                 ack_wait=ACK_WAIT_VISION_S,
-                max_deliver=3,
+                # An overloaded worker gives back what it has no time for, several times a second if need be. A frame
+                # that kills its worker comes back after `ack_wait`: by then it is gone.
+                max_deliver=100,
                 max_ack_pending=1000,
             ),
         ),

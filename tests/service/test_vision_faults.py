@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 
+import msgspec
 import numpy as np
 import pytest
 
 from inference.backends import registry
+from inference.vision import metrics
 from inference.vision.service import serve
 from inference.vision.settings import VisionSettings
 from proto.observations import FeatureStatus, FrameSeen, FrameSkipped, Observation
@@ -146,6 +148,46 @@ async def test_a_picture_that_breaks_a_model_spoils_only_itself(
     assert (len(first.faces), len(second.faces)) == (1, 1)
     assert isinstance(bad, FrameSkipped)
     assert bad.reason == "a model failed"
+
+
+async def test_a_stage_that_breaks_costs_only_what_it_would_have_said(
+    bus: Bus, connect: Connect, portrait: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(registry.BACKENDS, "yolo", models_that_misbehave.BRITTLE_OBJECTS)
+    white = encode_jpeg(np.full((240, 320, 3), 255, dtype=np.uint8))
+    failures = metrics.MODEL_FAILURES.labels("objects")._value.get()
+    sent = [frame("s1", 0, portrait), frame("bad", 0, white), frame("s2", 0, portrait)]
+    # Any model that is here will do: the one that stands in for the detector reads none.
+    async with vision(await connect(), objects_model="face-mesh"):
+        await send(bus, [msgspec.structs.replace(one, looks=("objects",)) for one in sent])
+        found = [(await wait_for_log(bus, session, 1))[0] for session in ("s1", "bad", "s2")]
+        await eventually(lambda: nothing_left(bus))
+    first, bad, second = found
+    assert all(isinstance(one, FrameSeen) for one in found)
+    assert (len(first.faces), len(bad.faces), len(second.faces)) == (1, 0, 1)
+    assert ([one.label for one in first.objects], bad.objects) == (["cell phone"], None)
+    assert [one.label for one in second.objects] == ["cell phone"]
+    assert "objects" not in bad.models
+    assert metrics.MODEL_FAILURES.labels("objects")._value.get() > failures
+
+
+async def test_a_session_is_told_what_it_lacks_when_it_asks_for_it(bus: Bus, connect: Connect, portrait: bytes) -> None:
+    async with vision(await connect(), objects_model=""):
+        await send(bus, [frame("s1", 0, portrait)])
+        assert [one.kind for one in await wait_for_log(bus, "s1", 1)] == ["frame.seen"]
+        asking = msgspec.structs.replace(frame("s1", 1, portrait), looks=("objects", "expression", "identity", "text"))
+        await send(bus, [asking])
+        _, *told, seen = await wait_for_log(bus, "s1", 6)
+    assert {one.feature: one.command for one in told if isinstance(one, FeatureStatus)} == {
+        "objects": "",
+        "expression": "candor models pull fer-mobilefacenet",
+        "identity": "candor models pull sface",
+        "text": "",
+    }
+    assert "CANDOR_VISION_OBJECTS_MODEL" in told[0].reason
+    assert isinstance(seen, FrameSeen)
+    assert (seen.objects, seen.identity, seen.models["expression"]) == (None, None, "geometry")
+    assert sum(seen.faces[0].expression.values()) == 100
 
 
 async def test_work_goes_on_after_nats_was_away(

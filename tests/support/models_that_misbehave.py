@@ -99,21 +99,19 @@ class BrittleDetector(FaceDetectorBackend):
 
 
 class BrittleObjects:
-    """Finds one phone in every picture, but breaks over a small one and stays broken until it is loaded again."""
+    """Finds one phone in every picture, but breaks over a white one and stays broken until it is loaded again."""
 
     name = "brittle"
     labels = ("cell phone",)
-    loads = 0
 
     def __init__(self, **_options: Any) -> None:
         self._broken = False
 
     def load(self) -> None:
         self._broken = False
-        type(self).loads += 1
 
     def run(self, batch: Sequence[Image]) -> list[np.ndarray]:
-        self._broken = self._broken or any(image.shape[1] < 300 for image in batch)
+        self._broken = self._broken or any(image.mean() > 250 for image in batch)
         if self._broken:
             raise RuntimeError("graph has errors")
         return [np.array([[10, 10, 100, 100, 0.9, 0]], dtype=np.float32) for _ in batch]
