@@ -10,25 +10,22 @@ import msgspec
 import numpy as np
 import pytest
 
-from inference.backends import registry
-from inference.backends.base import Backend
 from inference.backends.expression import ExpressionBackend
 from inference.backends.settings import OnnxSettings
 from inference.models.store import LocalModel
 from inference.signals import expressions, head_pose
 from inference.signals.expressions import NAMES, OF_LABEL
 from inference.signals.landmarks import Points, to_pixels
+from inference.vision.faces import FaceFinder
 from proto.errors import FeatureMissing
 from tests.support.clips import Image, picture
+from tests.support.embedded import face_finder
 from tests.support.models import real_store
 
 
 @pytest.fixture(scope="module")
-def mesh() -> Iterator[Backend[Any]]:
-    backend = registry.create("mediapipe-face-mesh")
-    backend.load()
-    yield backend
-    backend.close()
+def finder() -> FaceFinder:
+    return face_finder()
 
 
 @pytest.fixture
@@ -44,14 +41,14 @@ def backend(model: LocalModel) -> Iterator[ExpressionBackend]:
     backend.close()
 
 
-def face_of(mesh: Backend[Any], path: Path) -> tuple[Image, Points]:
+def face_of(finder: FaceFinder, path: Path) -> tuple[Image, Points]:
     image = picture(path)
-    return image, to_pixels(mesh.run([image])[0][0], image.shape[1], image.shape[0])
+    return image, to_pixels(finder.find([image], [None])[0].meshes[0], image.shape[1], image.shape[0])
 
 
-def faces_of(mesh: Backend[Any], media: Path) -> dict[str, tuple[Image, Points]]:
+def faces_of(finder: FaceFinder, media: Path) -> dict[str, tuple[Image, Points]]:
     """By our name of the expression."""
-    return {OF_LABEL[path.stem]: face_of(mesh, path) for path in sorted((media / "expressions").glob("*.jpg"))}
+    return {OF_LABEL[path.stem]: face_of(finder, path) for path in sorted((media / "expressions").glob("*.jpg"))}
 
 
 def frontal(points_px: Points) -> Points:
@@ -67,9 +64,9 @@ def strongest(found: dict[str, float] | None) -> str:
     return max(found, key=lambda name: found[name])
 
 
-def test_the_model_reads_six_of_seven(mesh: Backend[Any], backend: ExpressionBackend, media: Path) -> None:
+def test_the_model_reads_six_of_seven(finder: FaceFinder, backend: ExpressionBackend, media: Path) -> None:
     """The seventh, DISGUSTED, is read as ANGRY."""
-    faces = faces_of(mesh, media)
+    faces = faces_of(finder, media)
     crops = [backend.crop(image, points_px) for image, points_px in faces.values()]
     found = [
         strongest(expressions.of_model(probabilities, backend.labels, frontal(points_px)))
@@ -80,29 +77,29 @@ def test_the_model_reads_six_of_seven(mesh: Backend[Any], backend: ExpressionBac
     assert len(right) >= 6, dict(zip(faces, found, strict=True))
 
 
-def test_the_mesh_alone_reads_what_is_strong(mesh: Backend[Any], media: Path) -> None:
+def test_the_mesh_alone_reads_what_is_strong(finder: FaceFinder, media: Path) -> None:
     """ANGRY and DISGUSTED cannot be told from a face at rest that is not known; what is missed is missed as CALM."""
-    faces = faces_of(mesh, media)
+    faces = faces_of(finder, media)
     found = {truth: strongest(expressions.of_geometry(frontal(points_px))) for truth, (_, points_px) in faces.items()}
     assert {truth for truth, said in found.items() if truth == said} >= {"HAPPY", "CALM", "SURPRISED", "FEAR"}
     assert {said for truth, said in found.items() if truth != said} <= {"CALM"}
 
 
 def test_smiles_of_other_people_are_smiles_with_and_without_a_model(
-    mesh: Backend[Any], backend: ExpressionBackend, media: Path
+    finder: FaceFinder, backend: ExpressionBackend, media: Path
 ) -> None:
     """These pictures had no part in any threshold."""
     for name in ("person_a_1.jpg", "person_a_2.jpg"):
-        image, points_px = face_of(mesh, media / "photos" / name)
+        image, points_px = face_of(finder, media / "photos" / name)
         (probabilities,) = backend.run([backend.crop(image, points_px)])
         assert strongest(expressions.of_model(probabilities, backend.labels, frontal(points_px))) == "HAPPY"
         assert strongest(expressions.of_geometry(frontal(points_px))) == "HAPPY"
 
 
 def test_a_batch_is_the_same_as_its_faces_one_by_one(
-    mesh: Backend[Any], backend: ExpressionBackend, media: Path
+    finder: FaceFinder, backend: ExpressionBackend, media: Path
 ) -> None:
-    crops = [backend.crop(image, points_px) for image, points_px in faces_of(mesh, media).values()]
+    crops = [backend.crop(image, points_px) for image, points_px in faces_of(finder, media).values()]
     batch = np.stack(backend.run(crops))
     single = np.concatenate([np.stack(backend.run([crop])) for crop in crops])
     np.testing.assert_allclose(batch, single, atol=1e-4)
@@ -111,9 +108,9 @@ def test_a_batch_is_the_same_as_its_faces_one_by_one(
 
 
 def test_a_crop_holds_the_whole_face_and_black_beside_it(
-    mesh: Backend[Any], backend: ExpressionBackend, media: Path
+    finder: FaceFinder, backend: ExpressionBackend, media: Path
 ) -> None:
-    image, points_px = face_of(mesh, media / "photos" / "person_b_1.jpg")
+    image, points_px = face_of(finder, media / "photos" / "person_b_1.jpg")
     white = np.full_like(image, 255)
     crop = backend.crop(white, points_px)
     columns = crop[56, :, 0]
@@ -127,12 +124,12 @@ def test_a_crop_holds_the_whole_face_and_black_beside_it(
 
 
 def test_an_aligned_crop_has_eyes_and_mouth_where_the_card_says(
-    mesh: Backend[Any], model: LocalModel, media: Path
+    finder: FaceFinder, model: LocalModel, media: Path
 ) -> None:
     """As `fer-mobilefacenet` is fed, whose weights are not here."""
     layout = msgspec.structs.replace(model.card.layout, fit="align_5_points")
     backend = ExpressionBackend(_with(model, layout=layout), OnnxSettings())
-    image, points_px = face_of(mesh, media / "photos" / "person_c_2.jpg")
+    image, points_px = face_of(finder, media / "photos" / "person_c_2.jpg")
     dots = np.zeros_like(image)
     left_eye = ((points_px[33] + points_px[133]) / 2)[:2].round().astype(int)
     dots[left_eye[1] - 3 : left_eye[1] + 4, left_eye[0] - 3 : left_eye[0] + 4] = 255
@@ -140,7 +137,7 @@ def test_an_aligned_crop_has_eyes_and_mouth_where_the_card_says(
     assert (columns.mean(), rows.mean()) == pytest.approx((38.3, 51.7), abs=4.0)
 
 
-def test_a_softmax_makes_probabilities_of_logits(mesh: Backend[Any], model: LocalModel, media: Path) -> None:
+def test_a_softmax_makes_probabilities_of_logits(finder: FaceFinder, model: LocalModel, media: Path) -> None:
     """The file gives probabilities already: of those, a softmax keeps the order and the sum."""
     backend = ExpressionBackend(
         _with(model, layout=msgspec.structs.replace(model.card.layout, softmax=True)), OnnxSettings()
@@ -148,7 +145,7 @@ def test_a_softmax_makes_probabilities_of_logits(mesh: Backend[Any], model: Loca
     backend.load()
     plain = ExpressionBackend(model, OnnxSettings())
     plain.load()
-    crop = backend.crop(*face_of(mesh, media / "expressions" / "sad.jpg"))
+    crop = backend.crop(*face_of(finder, media / "expressions" / "sad.jpg"))
     (soft,), (raw,) = backend.run([crop]), plain.run([crop])
     powers = np.exp(raw.astype(np.float64))
     np.testing.assert_allclose(soft, powers / powers.sum(), rtol=1e-5)

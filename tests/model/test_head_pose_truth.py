@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from inference.backends import registry
-from inference.backends.base import Backend
 from inference.signals import head_pose
 from inference.signals.landmarks import to_pixels
+from inference.vision.faces import FaceFinder
 from tests.support.clips import picture
+from tests.support.embedded import face_finder
 from tests.support.truths import aflw_angles_deg, aflw_rotation
 
 LIMIT_DEG = 6.0
@@ -29,20 +28,17 @@ class Case(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def mesh() -> Iterator[Backend[npt.NDArray[np.float32]]]:
-    backend = registry.create("mediapipe-face-mesh")
-    backend.load()
-    yield backend
-    backend.close()
+def finder() -> FaceFinder:
+    return face_finder()
 
 
 @pytest.fixture
-def cases(mesh: Backend[npt.NDArray[np.float32]], media: Path) -> list[Case]:
+def cases(finder: FaceFinder, media: Path) -> list[Case]:
     """Every picture; one whose face is not found is a failure, not a gap."""
     found = []
     for mat in sorted((media / "headpose").glob("*.mat")):
         image = picture(mat.with_suffix(".jpg"))
-        meshes = mesh.run([image])[0]
+        meshes = finder.find([image], [None])[0].meshes
         assert len(meshes) >= 1, f"missed {mat.stem}"
         pose = head_pose.fit(to_pixels(meshes[0], image.shape[1], image.shape[0]))
         assert pose is not None
