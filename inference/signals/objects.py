@@ -1,6 +1,8 @@
 """What a detector's boxes say: which things are in the picture, and which of them only in part.
 
-Which things matter is the policy's to say; every class of the model passes through here.
+Which things matter is the policy's to say; every class of the model passes through here. Of what policies name, the 80
+classes of COCO have "cell phone", "laptop", "book", "remote" and "tv" (screens of every kind), but no tablet and no
+headphones: those take a model that knows them.
 """
 
 from __future__ import annotations

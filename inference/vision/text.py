@@ -146,6 +146,8 @@ class TextLane:
     async def _patiently(self, frame: Frame) -> tuple[TextRegion, ...]:
         """What the thread finds; one that takes too long is told to whoever watches, since it cannot be stopped."""
         looking = asyncio.get_running_loop().run_in_executor(self._thread, self._look, frame)
+        # One that fails after the lane was left is nobody's news: asyncio would log its words.
+        looking.add_done_callback(lambda done: done.cancelled() or done.exception())
         done, _ = await asyncio.wait({looking}, timeout=self._settings.stuck_after_s)
         if not done:
             log.error("vision.text_stuck", after_s=self._settings.stuck_after_s)

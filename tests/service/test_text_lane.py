@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -188,6 +190,21 @@ async def test_a_look_that_does_not_end_is_told_and_does_not_hold_up_the_end(
     assert reader.closed == []
     reader.permits.release(1)
     await eventually(lambda: reader.closed == [True])
+
+
+async def test_a_look_that_fails_after_the_end_tells_nobody(
+    bus: Bus, reader: type[ScriptedReader], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with lane(bus, stuck_after_s=0.05, publish_timeout_s=0.1) as text:
+        text.offer(frame("s1", BREAKS))
+        await eventually(lambda: len(reader.looked) == 1)
+    reader.permits.release(1)
+    await eventually(lambda: reader.closed == [True])
+    # What asyncio has to say of an error that nobody took, it says when the future is thrown away.
+    del text
+    gc.collect()
+    await asyncio.sleep(0)
+    assert SECRET not in caplog.text
 
 
 async def test_a_slow_look_that_ends_is_well_again(bus: Bus, reader: type[ScriptedReader]) -> None:

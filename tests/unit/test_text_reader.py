@@ -86,13 +86,13 @@ def test_it_never_reaches_for_the_network(monkeypatch: pytest.MonkeyPatch) -> No
     fresh.close()
 
 
-def test_one_thread_and_nothing_said(
-    reader: TextReaderBackend, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
-) -> None:
-    options = reader._engine._load_det_model().session.session.get_session_options()
-    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
+def test_one_thread_and_nothing_said(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+    fresh = TextReaderBackend()
     with caplog.at_level(logging.DEBUG):
-        reader.run([page(*WORDS), np.zeros((64, 64, 3), dtype=np.uint8)])
+        fresh.load()
+        fresh.run([page(*WORDS), np.zeros((64, 64, 3), dtype=np.uint8)])
+    options = fresh._engine._load_det_model().session.session.get_session_options()
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
     shown = capfd.readouterr()
     assert (shown.out, shown.err, caplog.text) == ("", "", "")
 
