@@ -16,7 +16,7 @@ import pytest
 
 from aggregator import cli, metrics
 from aggregator.replay import ReplayResult, replay
-from aggregator.risk import fold
+from aggregator.risk import expression, fold
 from aggregator.service import quota, serve
 from aggregator.settings import AggregatorSettings
 from proto import codec, subjects
@@ -25,7 +25,23 @@ from proto.observations import Observation, SessionEnded
 from proto.views import Alert, Changed, Snapshot
 from runtime.bus import Bus
 from tests.support.nats import NatsServer
-from tests.support.observed import POLICIES, STANDARD, calm, created, face, frame, span, up
+from tests.support.observed import (
+    FULL,
+    POLICIES,
+    STANDARD,
+    alike,
+    calm,
+    created,
+    document,
+    face,
+    frame,
+    read,
+    region,
+    registered,
+    span,
+    thing,
+    up,
+)
 from tests.support.wait import eventually
 
 Connect = Callable[[], Awaitable[Bus]]
@@ -468,6 +484,30 @@ async def test_replay_under_another_policy_tells_the_differences(bus: Bus, conne
         await replay(bus, "s1", "name = 3")
     with pytest.raises(NotFound):
         await replay(bus, "nobody")
+
+
+async def test_a_replay_of_all_that_is_looked_at_gives_the_same_state(bus: Bus, connect: Connect):
+    mood = dict.fromkeys(expression.NAMES, 12.5)
+    looks = [
+        frame(
+            t, face(expression=mood, abstains={"gaze": "small"}), identity=alike(30.0) if i % 10 == 0 else None,
+            objects=(thing("cell phone"),) if i % 2 == 0 else None, models={"expression": "geometry"},
+        )
+        for i, t in enumerate(span(0.0, 12.0))
+    ]  # fmt: skip
+    searches = [read(1.8, region()), read(11.8, region(text="words"))]
+    async with running(await connect()):
+        seq = await log_all(bus, [born("s1", FULL), up(), registered(), document(0.0, 88.0), *looks, *searches])
+        found = await folded(bus, "s1", seq)
+    assert {line.rule for line in found.view.ledger} == {"PHONE_DETECTED", "IDENTITY_MISMATCH", "TEXT_IN_VIEW"}
+    assert found.view.measures.expression == mood
+    assert found.view.measures.identity_failures == 6
+    assert (await replay(bus, "s1")).matches
+    # Judged again under a policy that asks for a fourth look at the face.
+    other = await replay(bus, "s1", (POLICIES / "eu-recruitment.toml").read_text())
+    fired = {difference.rule: difference for difference in other.differences}
+    assert fired["IDENTITY_MISMATCH"].then.t_s == pytest.approx(4.0)
+    assert fired["IDENTITY_MISMATCH"].now.t_s == pytest.approx(6.0)
 
 
 async def test_replay_notices_a_state_that_the_log_does_not_explain(
