@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
 from bench import material, measures
-from bench.figures import machine
+from bench.figures import machine, wide_console
 from bench.material import Truth
 from bench.measures import Pair, Row, Watched
 from bench.watched import Watcher
@@ -31,7 +30,6 @@ from proto.errors import BadInput
 from proto.media import Frame
 
 T = TypeVar("T")
-PIPE_COLUMNS = 150
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,9 +210,7 @@ def run(folder: Path, truth_file: Path, policy_file: Path, json_file: Path | Non
     """
     if not folder.is_dir():
         raise BadInput("is no folder", field=str(folder))
-    terminal = Console()
-    # Into a file or a pipe, the table is as wide as it needs to be.
-    console = terminal if terminal.is_terminal else Console(width=PIPE_COLUMNS)
+    console = wide_console()
     bench = Bench(folder, material.read(truth_file), _text(policy_file), settings, bars=console.is_terminal)
     for file in bench.absent:
         console.print(f"not there, not measured: {file}", style="yellow", highlight=False)

@@ -16,6 +16,9 @@ PACKAGED_POLICIES = Path(__file__).resolve().parent.parent / "deploy" / "policie
 
 def command(
     accuracy: Annotated[bool, typer.Option("--accuracy", help="How right, not how fast: needs --material.")] = False,
+    ranges: Annotated[
+        bool, typer.Option("--ranges", help="Where each signal stops working: spoils pictures; needs --material.")
+    ] = False,
     folder: Annotated[
         Path | None, typer.Option("--material", help="Folder of recordings and pictures.", show_default=False)
     ] = None,
@@ -32,7 +35,7 @@ def command(
     seconds: Annotated[float | None, typer.Option("--seconds", help="Speed: length of each live measurement.")] = None,
     only: Annotated[str, typer.Option("--only", help="Speed: only this part; `python -m bench -h` names them.")] = "",
 ) -> None:
-    """Measure this machine's speed, or with --accuracy how right the analysis is on labelled material.
+    """Measure this machine's speed, or with --accuracy or --ranges how right the analysis is on labelled material.
 
     Speed starts every process of Candor and takes minutes. Accuracy uses the models that the `CANDOR_VISION_...` and
     `CANDOR_MODELS_...` variables name; to measure on recordings of your own, write a truth file like bench/truth.toml.
@@ -45,25 +48,24 @@ def command(
 
         candor bench --accuracy --material interviews --truth interviews/truth.toml
     """
-    if not accuracy:
+    if not (accuracy or ranges):
         if folder or truth or policy:
-            raise BadInput("goes with --accuracy", field="--material, --truth, --policy")
+            raise BadInput("goes with --accuracy or --ranges", field="--material, --truth, --policy")
         _speed(seconds, only, json_file)
     if folder is None:
-        raise BadInput("is needed with --accuracy: the folder of the files that the truth names", field="--material")
-    from bench import accuracy as bench  # noqa: PLC0415 - models and OpenCV, only where they are used
+        raise BadInput("is needed: the folder of the files that the truth names", field="--material")
+    from bench import accuracy as right  # noqa: PLC0415 - models and OpenCV, only where they are used
+    from bench import ranges as spoiled  # noqa: PLC0415
     from bench.material import PACKAGED  # noqa: PLC0415
     from inference.vision.settings import VisionSettings  # noqa: PLC0415
     from runtime import log  # noqa: PLC0415
 
     log.configure("bench", level="warning")
-    bench.run(
-        folder,
-        truth or PACKAGED,
-        policy or PACKAGED_POLICIES / "standard.toml",
-        json_file,
-        VisionSettings.load(),
-    )
+    if accuracy:
+        policy = policy or PACKAGED_POLICIES / "standard.toml"
+        right.run(folder, truth or PACKAGED, policy, json_file, VisionSettings.load())
+    if ranges:
+        spoiled.run(folder, truth or PACKAGED, VisionSettings.load())
 
 
 def _speed(seconds: float | None, only: str, json_file: Path | None) -> None:

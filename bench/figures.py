@@ -11,6 +11,10 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rich.console import Console
+
+PIPE_COLUMNS = 150
+
 
 def percentile(values: Sequence[float], share: float) -> float:
     """Nearest-rank percentile, `share` 0-1; NaN of nothing."""
@@ -43,6 +47,12 @@ def machine() -> str:
         names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
         model = names[0] if names else model
     return f"{os.cpu_count()} cores, {model}, Python {platform.python_version()}, {datetime.now(UTC):%Y-%m-%d}"
+
+
+def wide_console() -> Console:
+    """The terminal; or a file or a pipe, in which a table is as wide as it needs to be."""
+    terminal = Console()
+    return terminal if terminal.is_terminal else Console(width=PIPE_COLUMNS)
 
 
 class Report:
