@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from inference.backends.anchors import Anchors
 from inference.backends.base import Image
-from inference.backends.embedded import model_of
 from inference.backends.onnx import OnnxModel
 from inference.backends.regions import letterboxed, tensor, whole
 from inference.backends.settings import OnnxSettings
@@ -31,24 +30,26 @@ class FaceDetectorBackend:
 
     def __init__(self, model: LocalModel, onnx: OnnxSettings, *, min_confidence: float = MIN_CONFIDENCE) -> None:
         self.name = model.path.stem
-        self._local = model
-        self._settings = onnx
         self._min_confidence = min_confidence
         self._anchors = Anchors(SIDE_PX)
-        self._model: OnnxModel | None = None
+        self._model = OnnxModel(
+            model.path, onnx, name=model.name, feature=model.card.feature, fp16=model.card.half_precision
+        )
 
     @property
     def provider(self) -> str:
         """Execution provider that runs it, once loaded."""
-        return self._model.provider if self._model else ""
+        return self._model.provider
 
     def load(self) -> None:
-        """Raises FeatureMissing: the file, or ONNX Runtime, is absent or broken."""
-        self._model = model_of(self._local, self._settings)
+        """Open the model and run it once.
+
+        Raises:
+            FeatureMissing: the file, or ONNX Runtime, is absent or broken.
+        """
         self._model.load()
 
     def run(self, batch: Sequence[Image]) -> list[Detections]:
-        assert self._model is not None
         if not batch:
             return []
         crops = [letterboxed(image, SIDE_PX) for image in batch]
@@ -67,6 +68,4 @@ class FaceDetectorBackend:
         return rows
 
     def close(self) -> None:
-        if self._model is not None:
-            self._model.close()
-            self._model = None
+        self._model.close()

@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from inference.backends.anchors import Anchors, Finds
 from inference.backends.base import Image
-from inference.backends.embedded import model_of
 from inference.backends.onnx import OnnxModel
 from inference.backends.regions import Rois, cut_out, letterboxed, tensor, to_picture, whole
 from inference.backends.settings import OnnxSettings
@@ -44,21 +43,25 @@ class HandsBackend:
         min_confidence: float = 0.5,
     ) -> None:
         self.name = landmarks.path.stem
-        self._local = (model, landmarks)
-        self._settings = onnx
+        self._models = tuple(
+            OnnxModel(one.path, onnx, name=one.name, feature=one.card.feature, fp16=one.card.half_precision)
+            for one in (model, landmarks)
+        )
         self._max_hands = max_hands
         self._min_confidence = min_confidence
         self._anchors = Anchors(PALM_SIDE_PX)
-        self._models: tuple[OnnxModel, ...] = ()
 
     @property
     def provider(self) -> str:
         """Execution provider that runs it, once loaded."""
-        return self._models[-1].provider if self._models else ""
+        return self._models[-1].provider
 
     def load(self) -> None:
-        """Raises FeatureMissing: a file, or ONNX Runtime, is absent or broken."""
-        self._models = tuple(model_of(local, self._settings) for local in self._local)
+        """Open both models and run each once.
+
+        Raises:
+            FeatureMissing: a file, or ONNX Runtime, is absent or broken.
+        """
         for model in self._models:
             model.load()
 
@@ -90,7 +93,6 @@ class HandsBackend:
     def close(self) -> None:
         for model in self._models:
             model.close()
-        self._models = ()
 
 
 def _around(palms: Finds, square: npt.NDArray[np.float32]) -> Rois:

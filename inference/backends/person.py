@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.backends.base import Image
-from inference.backends.embedded import model_of
 from inference.backends.onnx import OnnxModel
 from inference.backends.regions import tensor
 from inference.backends.settings import OnnxSettings
@@ -26,22 +25,24 @@ class PersonBackend:
 
     def __init__(self, model: LocalModel, onnx: OnnxSettings) -> None:
         self.name = model.path.stem
-        self._local = model
-        self._settings = onnx
-        self._model: OnnxModel | None = None
+        self._model = OnnxModel(
+            model.path, onnx, name=model.name, feature=model.card.feature, fp16=model.card.half_precision
+        )
 
     @property
     def provider(self) -> str:
         """Execution provider that runs it, once loaded."""
-        return self._model.provider if self._model else ""
+        return self._model.provider
 
     def load(self) -> None:
-        """Raises FeatureMissing: the file, or ONNX Runtime, is absent or broken."""
-        self._model = model_of(self._local, self._settings)
+        """Open the model and run it once.
+
+        Raises:
+            FeatureMissing: the file, or ONNX Runtime, is absent or broken.
+        """
         self._model.load()
 
     def run(self, batch: Sequence[Image]) -> list[Mask]:
-        assert self._model is not None
         if not batch:
             return []
         small = [
@@ -51,6 +52,4 @@ class PersonBackend:
         return list(self._model.run({"input": tensor(small, 1.0 / 255.0)})[0])
 
     def close(self) -> None:
-        if self._model is not None:
-            self._model.close()
-            self._model = None
+        self._model.close()

@@ -17,7 +17,7 @@ from inference.vision.faces import FaceFinder
 
 @cache
 def _store() -> Store:
-    return Store(ModelsSettings(built_dir=Path(mkdtemp(prefix="candor-built-"))))
+    return Store(ModelsSettings(built_dir=Path(mkdtemp(prefix="candor-built-"))), for_gpu=False)
 
 
 def local(name: str) -> LocalModel:
