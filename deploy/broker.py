@@ -38,7 +38,8 @@ def write_config(directory: Path, port: int, monitor_port: int) -> Path:
         "jetstream": {
             "store_dir": str(directory / "jetstream"),
             "max_memory_store": 512 << 20,
-            "max_file_store": 16 << 30,
+            # Making sure of a stream that is there asks for its room a second time: twice the largest must fit.
+            "max_file_store": 32 << 30,
         },
         "max_payload": 1 << 20,
         "logtime": False,
