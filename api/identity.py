@@ -40,6 +40,9 @@ ANSWER_S = 15.0
 DECODED_AT_ONCE = 2
 """A picture of the largest size takes 120 MB while it is decoded."""
 
+PHOTO_BYTES = 900_000
+"""Largest picture sent to a worker, which by default reads none of more than a million bytes."""
+
 ROOM_BYTES = 4096
 """What a request takes besides its pictures."""
 
@@ -99,7 +102,7 @@ class Identities:
             BadInput, HttpRefused: the photo or its face cannot be used; the worker's sentence, with its code.
         """
         await self._not_over(record.session)
-        jpeg = await self._normalised(photo, codec.MAX_MESSAGE_BYTES - ROOM_BYTES, "photo")
+        jpeg = await self._normalised(photo, PHOTO_BYTES, "photo")
         ask = RegisterFace(session=record.session, created_unix_s=record.created_unix_s, jpeg=jpeg, replace=replace)
         reply: Registered = accepted(await self._ask(subjects.VISION_REGISTER, ask, RegisterReply))
         log.info("api.identity_registered", session=record.session, model=reply.model)
