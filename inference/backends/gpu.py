@@ -111,7 +111,7 @@ class Why(NamedTuple):
 
 
 def why_not(provider: str, *, opens: Callable[[str], bool] = opens, driver: Callable[[], int] = driver_cuda) -> Why:
-    """Why a provider did not start, as far as it can be told from outside."""
+    """Why a provider did not start, as far as it can be told from outside; no reason where all it needs is here."""
     needed = LIBRARIES[CUDA] + (LIBRARIES[TENSORRT] if provider == TENSORRT else ())
     missing = [name for name in needed if not opens(name)]
     if DRIVER in missing:
@@ -121,7 +121,7 @@ def why_not(provider: str, *, opens: Callable[[str], bool] = opens, driver: Call
     has = driver()
     if has < CUDA_NEEDED:
         return Why(f"the driver knows CUDA up to {_dotted(has)}, this ONNX Runtime needs {_dotted(CUDA_NEEDED)}")
-    return Why("its libraries and a driver that is new enough are here")
+    return Why("")
 
 
 def _dotted(version: int) -> str:

@@ -150,12 +150,14 @@ class OnnxModel:
             except Exception as error:
                 if first == CPU:
                     raise FeatureMissing(self.feature, f"{self._path} does not run: {error}") from error
-                failed[first] = gpu.why_not(first)
                 log.warning("onnx.provider_failed", model=self.name, provider=first, error=_first_line(error))
+                why = gpu.why_not(first)
+                failed[first] = why if why.reason else gpu.Why(_first_line(error))
                 continue
             if session.get_providers()[0] != first:
                 # CUDA that does not start raises nothing: the session is there, and runs on the CPU.
-                failed[first] = gpu.why_not(first)
+                why = gpu.why_not(first)
+                failed[first] = why if why.reason else gpu.Why("ONNX Runtime's own lines in the log say why")
             return session, failed
         raise AssertionError("the CPU ends every chain")
 

@@ -187,6 +187,14 @@ def test_a_provider_that_starts_silently_without_itself_is_asked_why(machine: Ma
     assert told().parts()[0].command == gpu.SYNC_GPU
 
 
+def test_a_fault_that_is_none_of_the_machines_is_told_as_it_is(machine: Machine, make: Make, monkeypatch: Any) -> None:
+    monkeypatch.setattr(gpu, "why_not", lambda provider: gpu.Why(""))
+    machine.raises = {TENSORRT}
+    make()
+    assert told().parts()[0].detail.endswith(f"{TENSORRT}: Please install the libraries")
+    assert told().parts()[0].command == ""
+
+
 def test_a_gpu_that_gets_only_a_few_nodes_does_not_count_as_used(machine: Machine, make: Make) -> None:
     machine.nodes = {TENSORRT: 2, CPU: 60}
     assert make().provider == CPU
