@@ -155,8 +155,9 @@ def timing(clips: Iterable[Watched], missing: Mapping[str, str]) -> list[Row]:
             phone = any(rule.startswith(("PHONE", "SUSPICIOUS")) for rule in expected.rules)
             of = ("objects",) if phone else ("face",)
             what = f"{expected.what}: reported after"
-            if of[0] in missing:
-                rows.append(not_measured(what, "s", missing[of[0]], of))
+            why = missing.get(of[0]) or _cannot_fire(watched, expected)
+            if why:
+                rows.append(not_measured(what, "s", why, of))
                 continue
             delay = delay_s(watched, expected)
             note = f"{' or '.join(expected.rules)}, true from {expected.from_s:g} s"
@@ -165,6 +166,16 @@ def timing(clips: Iterable[Watched], missing: Mapping[str, str]) -> list[Row]:
             else:
                 rows.append(Row(what=what, value=delay, unit="s", n=1, of=of, note=note))
     return rows
+
+
+def _cannot_fire(watched: Watched, expected: Expected) -> str:
+    """Why the policy could not report it, however well it was seen; empty if it could."""
+    rules = [rule for name in expected.rules if (rule := watched.state.head.policy.rules.get(name)) and rule.enabled]
+    if not rules:
+        return "the policy has the rule off"
+    hold_s = min(rule.hold_s for rule in rules)
+    lasts_s = expected.to_s - expected.from_s
+    return f"the policy waits {hold_s:g} s, it lasts {lasts_s:.1f} s" if hold_s >= lasts_s else ""
 
 
 def false_alerts(watched: Watched) -> list[str]:

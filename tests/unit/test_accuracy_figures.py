@@ -11,7 +11,7 @@ from bench.material import Clip, Expected, Head
 from bench.measures import Pair, Row, Watched
 from proto.errors import BadInput
 from proto.observations import Face, FrameSeen
-from tests.support.observed import Folded, calm, face, frame, span, thing
+from tests.support.observed import STANDARD, Folded, calm, face, frame, span, thing
 
 LEFT = {"gaze_yaw_deg": -20.0, "eye_yaw_deg": -21.0}
 
@@ -100,6 +100,17 @@ def test_what_was_never_reported_is_a_miss_and_what_has_no_model_is_not() -> Non
     assert missed.note.startswith("MISSED")
     (without,) = measures.timing([watched(known, calm(0, 8))], {"objects": "no model"})
     assert (accuracy.figure(without), without.note) == ("not measured", "no model")
+
+
+@pytest.mark.parametrize(
+    ("rule", "to_s", "told"),
+    [("NO_FACE", 3.0, "the policy waits 2 s, it lasts 1.0 s"), ("STRESS_HIGH", 9.0, "the policy has the rule off")],
+)
+def test_what_the_policy_cannot_report_is_not_held_against_the_models(rule: str, to_s: float, told: str) -> None:
+    known = clip(expect=(expected(rule, 2.0, to_s),))
+    policy_toml = STANDARD.replace("[rules.STRESS_HIGH]", "[rules.STRESS_HIGH]\nenabled = false")
+    (row,) = measures.timing([Watched(known, calm(0, 8), Folded(calm(0, 8), policy_toml).state)], {})
+    assert (accuracy.figure(row), row.note) == ("not measured", told)
 
 
 def test_an_alert_is_false_before_after_and_beside_what_is_there() -> None:
