@@ -9,7 +9,7 @@ import msgspec
 from aggregator.risk import ledger
 from aggregator.risk.conditions import BY_DRIVE, RULES, Drive, Moment, Spec
 from aggregator.risk.state import MAX_ALERTS, MAX_TIMELINE, State
-from aggregator.risk.tracker import IDLE, MAX_GAP_S, Step, Terms, Tracker, end, step
+from aggregator.risk.tracker import IDLE, MAX_GAP_S, Step, Terms, Tracker, end, step, sure_until_s
 from proto.policy import Analysis, Policy, Rule
 from proto.views import Alert, Episode, LedgerLine
 
@@ -106,7 +106,7 @@ class Draft:
         for name, _ in BY_DRIVE[drive]:
             tracker = self.trackers.get(name, IDLE)
             if tracker.last_s is not None and t_s - tracker.last_s > 2 * gap_s(drive, self.policy.analysis):
-                self._close(name, tracker, tracker.last_s)
+                self._close(name, tracker, sure_until_s(tracker))
 
     def forget(self, name: str, t_s: float) -> None:
         """End what a rule has going on: what it was judged against is no more."""
@@ -137,7 +137,7 @@ class Draft:
         for name, tracker in sorted(self.trackers.items()):
             drive = RULES[name].drive
             if drive in drives and tracker.last_s is not None:
-                self._close(name, tracker, end_s if drive == "source" else min(end_s, tracker.last_s))
+                self._close(name, tracker, end_s if drive == "source" else min(end_s, sure_until_s(tracker)))
 
     def close_episode(self, kind: str, end_s: float) -> None:
         """Move an open episode to the timeline."""

@@ -80,7 +80,7 @@ def step(tracker: Tracker, verdict: bool | None, t_s: float, rule: Rule, terms: 
         return end(tracker, t_s) if verdict is False else Step(tracker)
     gap_s = t_s - tracker.last_s
     if gap_s >= max(FORGET_S, 2 * max_gap_s):
-        closed = end(tracker, tracker.last_s)
+        closed = end(tracker, sure_until_s(tracker))
         if not verdict:
             return closed
         return Step(_begin(closed.tracker, t_s, rule, terms).tracker, closed.event, closed.end_s)
@@ -88,6 +88,11 @@ def step(tracker: Tracker, verdict: bool | None, t_s: float, rule: Rule, terms: 
         return Step(tracker if tracker.paused else msgspec.structs.replace(tracker, paused=True))
     counted_s = gap_s if verdict is tracker.seen and not tracker.paused and gap_s <= max_gap_s else 0.0
     return _holds(tracker, t_s, counted_s, rule, terms) if verdict else _fails(tracker, t_s, counted_s, rule)
+
+
+def sure_until_s(tracker: Tracker) -> float:
+    """When what is going on was last seen to go on; one that was gone already ended when it went."""
+    return tracker.last_s if tracker.seen and tracker.last_s is not None else tracker.gone_since_s
 
 
 def end(tracker: Tracker, end_s: float) -> Step:

@@ -14,7 +14,7 @@ from deploy.demo.compare import Comparison, Finding, Heard
 from proto.observations import Word
 from proto.views import LedgerLine, Level
 
-MEASURES_SHOWN = 12
+MEASURES_SHOWN = 10
 
 
 class _Measure(msgspec.Struct, frozen=True):

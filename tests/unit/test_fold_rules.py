@@ -144,6 +144,14 @@ def test_lids_that_cannot_be_read_do_not_blink(reason, blinks):
     assert Folded(frames).state.eyes.blinks == blinks
 
 
+def test_what_was_gone_already_when_the_picture_went_ended_when_it_went():
+    seen = [frame(t, face(), objects=(thing("cell phone"),)) for t in span(0.0, 4.0)]
+    folded = Folded([up(), *seen, *(frame(t, face(), objects=()) for t in span(4.0, 5.0))])
+    folded.add([SourceLost(session="s1", source="cam", seq=1, t_s=5.0, reason="closed")])
+    assert folded.state.timeline[0].end_s == pytest.approx(4.0)
+    assert folded.state.timeline[0].detail == "A phone in view for 4.0 s."
+
+
 def test_a_spell_of_no_length_is_no_spell():
     # Frames are missing since second 1, and the first that is judged again is from before.
     folded = Folded([up(1.0)])
