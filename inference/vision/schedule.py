@@ -141,7 +141,7 @@ class Shedding:
         self._changed_s = -math.inf
 
     def note(self, now_s: float, *, overloaded: bool) -> None:
-        """`overloaded`: what waits from `now_s` on cannot be done within the deadline."""
+        """`overloaded`: of what waits from `now_s` on, some was left, as not all can be done within the deadline."""
         if self._noted_s is not None:
             passed = 1.0 - math.exp(-max(0.0, now_s - self._noted_s) / PRESSURE_S)
             self._pressure += (float(self._overloaded) - self._pressure) * passed

@@ -79,7 +79,7 @@ class Worker:
                 if deliveries:
                     await self._batch(deliveries, publishing)
                 else:
-                    self._note_load(0.0)
+                    self._note_load(overloaded=False)
 
     async def _batch(self, deliveries: Sequence[Delivery], publishing: asyncio.TaskGroup) -> None:
         """Look at some of what was fetched; what was seen is published while the next batch is looked at."""
@@ -102,7 +102,6 @@ class Worker:
                 self._turns.owe(job.frame.session, frozenset(job.frame.looks))
                 await self._answer(job.delivery.ack())
         due = [Chosen(job, self._turns.due(job.frame.session, job.frame.looks)) for job in newest.values()]
-        self._note_load(sum(self._costs.of(self._shedding.kept(one.looks)) for one in due))
         waiting = [Waiting(one.job.frame.session, one.job.age_s, self._shedding.kept(one.looks)) for one in due]
         order = self._turns.order(waiting)
         picked = schedule.choose(
@@ -112,6 +111,8 @@ class Worker:
             self._settings.batch_frames,
         )
         taken = [order[index] for index in picked]
+        waiting_s = sum(self._costs.of(one.looks) for one in waiting)
+        self._note_load(overloaded=len(taken) < len(due) and waiting_s > self._settings.deadline_ms / 1e3)
         self._turns.serve(due[index].job.frame.session for index in taken)
         for index, one in enumerate(due):
             if index not in taken:
@@ -120,9 +121,9 @@ class Worker:
                 await self._answer(one.job.delivery.nak())
         return [Chosen(due[index].job, self._shed(due[index].looks)) for index in taken]
 
-    def _note_load(self, waiting_s: float) -> None:
-        """`waiting_s` is the time it takes to do all that waits."""
-        self._shedding.note(time.monotonic(), overloaded=waiting_s > self._settings.deadline_ms / 1e3)
+    def _note_load(self, *, overloaded: bool) -> None:
+        """One frame that takes long is no overload: it is when others wait for it who cannot be done in time."""
+        self._shedding.note(time.monotonic(), overloaded=overloaded)
         metrics.SHED_LEVEL.set(self._shedding.level)
 
     def _shed(self, looks: Looks) -> Looks:
