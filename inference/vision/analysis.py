@@ -315,8 +315,9 @@ def _covered(picture: _Picture, hands: npt.NDArray[np.float32]) -> float:
 
 def _judged(picture: _Picture) -> tuple[Quality, tuple[Reading, ...]]:
     assert picture.luma is not None
-    judged = interpret.quality_of(picture.luma, picture.readings, picture.person_present, picture.covered)
-    return judged, interpret.with_abstentions(picture.luma, picture.readings, picture.covered)
+    shown = interpret.conditions(picture.luma, picture.readings, picture.covered)
+    judged = interpret.quality_of(picture.luma, shown, picture.person_present)
+    return judged, interpret.with_abstentions(picture.readings, shown)
 
 
 def _frontal_cm(picture: _Picture) -> Points:

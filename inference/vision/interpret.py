@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.signals import eyes, fitness, gaze, head_pose, movements, occlusion, quality
+from inference.signals.fitness import Condition
 from inference.signals.head_pose import Pose
 from inference.signals.landmarks import LEFT_EYE, RIGHT_EYE, Points, bounding_box, to_pixels
 from inference.signals.quality import Luma
@@ -80,34 +81,33 @@ def occlusion_of(reading: Reading, hands: npt.NDArray[np.float32], width_px: int
     return occlusion.covered_share(reading.points_px, hands * np.array([width_px, height_px], dtype=np.float32))
 
 
-def with_abstentions(luma: Luma, found: Sequence[Reading], covered: float) -> tuple[Reading, ...]:
-    """The faces, each with what cannot be told of it and why; `covered` is the share of the largest behind hands."""
+def conditions(luma: Luma, found: Sequence[Reading], covered: float) -> tuple[Condition, ...]:
+    """How each face is shown; `covered` is the share of the largest behind hands."""
     return tuple(
-        reading._replace(face=_abstaining(luma, reading.face, 0.0 if index else covered))
-        for index, reading in enumerate(found)
+        fitness.condition(luma, reading.face, 0.0 if index else covered) for index, reading in enumerate(found)
     )
 
 
-def _abstaining(luma: Luma, face: Face, covered: float) -> Face:
-    abstains = fitness.abstains(fitness.condition(luma, face, covered))
-    return msgspec.structs.replace(face, abstains=abstains) if abstains else face
+def with_abstentions(found: Sequence[Reading], shown: Sequence[Condition]) -> tuple[Reading, ...]:
+    """The faces, each with what cannot be told of it and why."""
+    return tuple(
+        reading._replace(face=msgspec.structs.replace(reading.face, abstains=abstains)) if abstains else reading
+        for reading, abstains in zip(found, map(fitness.abstains, shown), strict=True)
+    )
 
 
-def quality_of(luma: Luma, found: Sequence[Reading], person_present: bool | None, covered: float) -> Quality:
+def quality_of(luma: Luma, shown: Sequence[Condition], person_present: bool | None) -> Quality:
     """Whether the largest face, or the whole picture where there is none, can be judged.
 
     A person without a face is somebody whose face is hidden: nothing can be told of it.
     """
-    if found:
-        face = found[0].face
-        judged = quality.region(luma, face.x, face.y, face.width, face.height)
-        sharpness, blurred_below = quality.face_sharpness(judged), quality.BLURRED_BELOW
-        face_px = face.height * luma.shape[0]
+    if shown:
+        brightness, sharpness, covered = shown[0].brightness, shown[0].sharpness, shown[0].occlusion
+        face_px, blurred_below = shown[0].face_px, quality.BLURRED_BELOW
     else:
-        judged = luma
-        sharpness, blurred_below = quality.scene_sharpness(judged), quality.BLANK_BELOW
-        covered, face_px = 1.0 if person_present else 0.0, 0.0
-    brightness = quality.brightness(judged)
+        brightness, sharpness = quality.brightness(luma), quality.scene_sharpness(luma)
+        face_px, blurred_below = 0.0, quality.BLANK_BELOW
+        covered = 1.0 if person_present else 0.0
     problems = quality.problems(brightness, sharpness, blurred_below)
     if covered > occlusion.OCCLUDED_ABOVE:
         problems = (*problems, "occluded")
