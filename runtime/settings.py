@@ -114,6 +114,8 @@ class RuntimeSettings(ServiceSettings, section="runtime"):
     log_format: LogFormat = Field("auto", description="console, json, or auto: console on a terminal.")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged.")
     log_pii: bool = Field(False, description="Leave personal data in log lines (for debugging on test data only).")
-    health_host: str = Field("127.0.0.1", description="Where each process serves /healthz, /readyz, /health and /metrics.")
+    health_host: str = Field(
+        "127.0.0.1", description="Where each process serves /healthz, /readyz, /health and /metrics."
+    )
     health_port: int = Field(0, ge=0, le=65535, description="Port of the same; 0 takes a free one and logs it.")
     drain_s: float = Field(20.0, gt=0, description="How long a process may finish its work after SIGTERM.")
