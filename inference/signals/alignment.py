@@ -81,11 +81,24 @@ def aligned_by(image: Image, points: FivePoints, side_px: int = TEMPLATE_SIDE_PX
     transform = similarity_transform(points, target)
     shrink = 1.0 / float(np.hypot(transform[0, 0], transform[1, 0]))
     if shrink >= SHRINK_FROM:
-        image, points = _shrunk(image, points, int(shrink))
+        image, points = _shrunk(*_cut_out(image, points, transform, side_px), int(shrink))
         transform = similarity_transform(points, target)
     # Zero outside, and linear in between, as the models' own training pictures were made.
     warped = cv2.warpAffine(image, transform, (side_px, side_px), flags=cv2.INTER_LINEAR)
     return np.asarray(warped, dtype=np.uint8)
+
+
+def _cut_out(
+    image: Image, points: FivePoints, transform: npt.NDArray[np.float64], side_px: int
+) -> tuple[Image, FivePoints]:
+    """The part of the picture that the aligned one shows, with a margin; the points in it."""
+    corners = np.array([[0, 0], [side_px, 0], [0, side_px], [side_px, side_px]]) - transform[:, 2]
+    shown = corners @ np.linalg.inv(transform[:, :2]).T
+    margin = 0.1 * float(np.ptp(shown, axis=0).max())
+    size = np.array([image.shape[1], image.shape[0]])
+    left, top = np.clip(np.floor(shown.min(axis=0) - margin), 0, size - 1).astype(int)
+    right, bottom = np.clip(np.ceil(shown.max(axis=0) + margin), (left + 1, top + 1), size).astype(int)
+    return image[top:bottom, left:right], points - (left, top)
 
 
 def _shrunk(image: Image, points: FivePoints, times: int) -> tuple[Image, FivePoints]:
