@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+from rich.progress import track
 from rich.table import Table
-from tqdm import tqdm
 
 from bench import material, measures
 from bench.figures import machine, wide_console
@@ -169,7 +169,7 @@ class Bench:
         return file not in self.absent
 
     def _bar(self, what: str, items: Sequence[T]) -> Iterator[T]:
-        yield from tqdm(items, desc=what, unit="file", disable=not self._bars, leave=False)
+        yield from track(items, what, disable=not self._bars, transient=True)
 
 
 def table(report: Report) -> Table:

@@ -27,11 +27,7 @@ Degrees = Annotated[float, msgspec.Meta(ge=-180, le=180)]
 Side = Literal["centre", "left", "right", "up", "down"]
 
 
-class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
-
-
-class Expected(_Strict):
+class Expected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Something that one of `rules` should report, and that lasts from `from_s` to `to_s`."""
 
     what: str
@@ -40,7 +36,7 @@ class Expected(_Strict):
     to_s: Seconds
 
 
-class Clip(_Strict):
+class Clip(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A recording. Stretches are (from_s, to_s, how many faces) and (from_s, to_s, where the eyes are)."""
 
     file: str
@@ -51,7 +47,7 @@ class Clip(_Strict):
     may: tuple[str, ...] = ()
 
 
-class Head(_Strict):
+class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A picture with one head, and how it is turned: angles as in `proto.observations`."""
 
     file: str
@@ -60,24 +56,24 @@ class Head(_Strict):
     roll_deg: Degrees
 
 
-class Person(_Strict):
+class Person(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: str
     files: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 
 
-class Expression(_Strict):
+class Expression(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     file: str
     shows: str
 
 
-class Shown(_Strict):
+class Shown(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A picture in which an object with one of `labels` is to be found."""
 
     file: str
     labels: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 
 
-class Truth(_Strict):
+class Truth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that is known of a folder of material. The form is described at the top of truth.toml."""
 
     clips: tuple[Clip, ...] = ()
@@ -89,6 +85,7 @@ class Truth(_Strict):
     @property
     def files(self) -> tuple[str, ...]:
         """Every file that is named, in order."""
+        alone: tuple[Clip | Head | Expression | Shown, ...]
         alone = (*self.clips, *self.heads, *self.expressions, *self.objects)
         return (*(one.file for one in alone), *(file for person in self.people for file in person.files))
 

@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
+from rich.progress import track
 from rich.table import Table
-from tqdm import tqdm
 
 from bench import material
 from bench.figures import machine, wide_console
@@ -194,7 +194,7 @@ def steps(
     """One for each level of each way to spoil a picture; all take about a minute."""
     whole = [Whole(image, read, person) for person, image in some if (read := reader.read(image)) is not None]
     work = [(what, spoil, level) for what, (spoil, levels) in spoils.items() for level in levels]
-    for what, spoil, level in tqdm(work, desc="spoiling", unit="step", disable=not bars, leave=False):
+    for what, spoil, level in track(work, "spoiling", disable=not bars, transient=True):
         pairs = []
         for one in whole:
             spoiled = spoil(one.image, one.read.condition, level)

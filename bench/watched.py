@@ -136,6 +136,6 @@ class Watcher:
         now = state.initial(created, self._policy, policies.digest(self._policy_toml), 1)
         observations: list[Observation] = [up, *seen]
         for seq, observation in enumerate(observations, start=2):
-            logged = codec.decode(codec.encode(observation), AnyObservation)  # type: ignore[arg-type]
+            logged = codec.decode(codec.encode(observation), AnyObservation)
             now, _ = fold.apply(now, logged, self._policy, seq, logged.t_s)
         return now
