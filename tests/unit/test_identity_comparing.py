@@ -47,7 +47,7 @@ def a_mesh() -> np.ndarray:
     mesh = np.zeros((478, 3))
     left, right, nose, mouth_left, mouth_right = TEMPLATE_PX
     for eye, middle in ((LEFT_EYE, left), (RIGHT_EYE, right)):
-        mesh[eye.left, :2], mesh[eye.right, :2] = middle - (8, 0), middle + (8, 0)
+        mesh[eye.left, :2], mesh[eye.right, :2] = middle - 8, middle + 8
     mesh[NOSE_TIP, :2], mesh[MOUTH_LEFT, :2], mesh[MOUTH_RIGHT, :2] = nose, mouth_left, mouth_right
     return mesh
 
@@ -91,5 +91,6 @@ def test_nothing_asked_is_nothing_done() -> None:
 
 
 def test_a_card_without_a_scale_is_refused() -> None:
+    card = Card(task="identity", feature="identity", licence="x")
     with pytest.raises(BadSettings, match="similarity of scripted"):
-        Comparer(cast("FaceEmbeddingBackend", ScriptedEmbedder()), Card(task="identity", feature="identity", licence="x"))
+        Comparer(cast("FaceEmbeddingBackend", ScriptedEmbedder()), card)
