@@ -69,6 +69,16 @@ def test_other_peoples_faces_are_nobody_known(models: Models, taken: dict[str, T
     assert compared >= 5
 
 
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_photo_that_stands_askew_is_turned(
+    models: Models, taken: dict[str, Taken], media: Path, quarters: int
+) -> None:
+    for name in PHOTOS:
+        found = portraits.of_photo(models, turned(photo(media, name), quarters))
+        assert found.portrait.rotation_deg == 90 * quarters, name
+        assert alike(models, taken[name], found) >= 95, name
+
+
 def darker(image: Image) -> Image:
     return np.asarray(image * 0.4, dtype=np.uint8)
 
