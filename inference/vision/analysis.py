@@ -117,25 +117,25 @@ class Analyst:
     ) -> None:
         """What is not given is read from the environment."""
         self._settings = settings or VisionSettings.load()
-        self._equipment = Equipment(self._settings, models or ModelsSettings.load(), onnx or OnnxSettings.load())
+        self.equipment = Equipment(self._settings, models or ModelsSettings.load(), onnx or OnnxSettings.load())
 
     def load(self) -> dict[str, FeatureMissing | None]:
         """As `Equipment.load`."""
-        return self._equipment.load()
+        return self.equipment.load()
 
     def close(self) -> None:
-        self._equipment.close()
+        self.equipment.close()
 
     @property
     def finder(self) -> FaceFinder:
         """Raises FeatureMissing: there is no face model."""
-        if self._equipment.finder is None:
+        if self.equipment.finder is None:
             raise FeatureMissing(FACE, "its models are not loaded")
-        return self._equipment.finder
+        return self.equipment.finder
 
     @property
     def comparer(self) -> Comparer | None:
-        return self._equipment.comparer
+        return self.equipment.comparer
 
     def read(self, jpegs: Sequence[bytes], asks: Sequence[Ask] | None = None) -> list[Seen | Unread]:
         """As `look`, of JPEGs; one that cannot be decoded spoils no other."""
@@ -176,7 +176,7 @@ class Analyst:
     # The stages. Each takes from the batch what it is for.
 
     def _faces(self, batch: list[_Picture]) -> None:
-        if self._equipment.finder is None:
+        if self.equipment.finder is None:
             for one in batch:
                 one.failed = str(FeatureMissing(FACE, "its models are not loaded"))
             return
@@ -188,7 +188,7 @@ class Analyst:
             one.found = found
 
     def _signals(self, batch: list[_Picture]) -> None:
-        hands = self._equipment.get(HANDS) is not None
+        hands = self.equipment.get(HANDS) is not None
 
         def read(some: Sequence[_Picture]) -> list[tuple[Luma, tuple[Reading, ...], bool]]:
             return [_read(one, hands=hands and one.ask.hands) for one in some]
@@ -197,7 +197,7 @@ class Analyst:
             one.luma, one.readings, one.suspect = read_
 
     def _person(self, batch: list[_Picture]) -> None:
-        model = self._equipment.get(PERSON)
+        model = self.equipment.get(PERSON)
 
         def present(images: Sequence[Image]) -> list[bool]:
             return [interpret.is_person(mask) for mask in model.run(images)]
@@ -207,7 +207,7 @@ class Analyst:
             one.person_present = person_present
 
     def _hands(self, batch: list[_Picture]) -> None:
-        model = self._equipment.get(HANDS)
+        model = self.equipment.get(HANDS)
 
         def covered(some: Sequence[_Picture]) -> list[float]:
             found = model.run([one.image for one in some])
@@ -225,7 +225,7 @@ class Analyst:
             one.judged, one.readings = judged, readings
 
     def _objects(self, batch: list[_Picture]) -> None:
-        model = self._equipment.get(OBJECTS)
+        model = self.equipment.get(OBJECTS)
 
         def things(images: Sequence[Image]) -> list[tuple[SeenObject, ...]]:
             found = zip(model.run(images), images, strict=True)
@@ -238,7 +238,7 @@ class Analyst:
     def _expression(self, batch: list[_Picture]) -> None:
         asking = [one for one in batch if EXPRESSION in one.ask.looks and one.readings]
         able = [one for one in asking if fitness.EXPRESSION not in one.readings[0].face.abstains]
-        model = self._equipment.get(EXPRESSION)
+        model = self.equipment.get(EXPRESSION)
 
         def told(some: Sequence[_Picture]) -> list[dict[str, float] | None]:
             if model is None:
@@ -256,7 +256,7 @@ class Analyst:
             one.readings = (first, *rest)
 
     def _identity(self, batch: list[_Picture]) -> None:
-        comparer = self._equipment.comparer
+        comparer = self.equipment.comparer
         if comparer is None:
             return
 
@@ -287,7 +287,7 @@ class Analyst:
         except Exception as error:  # the boundary where whatever a picture does to a stage ends
             metrics.MODEL_FAILURES.labels(stage).inc()
             log.error("vision.stage_failed", stage=stage, frames=len(work), error=type(error).__name__, exc_info=error)
-            self._equipment.reload(feature)
+            self.equipment.reload(feature)
             if len(work) > 1:
                 return [pair for one in work for pair in self._run(stage, feature, [one], run, vital=vital)]
             work[0][0].failed = "a model failed" if vital else ""
@@ -295,7 +295,7 @@ class Analyst:
         spent_ms = (time.perf_counter() - start) * 1e3 / len(work)
         for picture, _ in work:
             picture.timings_ms[stage] = spent_ms
-            if name := self._equipment.name(feature):
+            if name := self.equipment.name(feature):
                 picture.models[feature] = name
         return [(picture, result) for (picture, _), result in zip(work, results, strict=True)]
 

@@ -54,7 +54,7 @@ class Publisher:
         try:
             with tracing.of(job.delivery.headers):
                 await self._tell_missing(job.frame)
-                await self._bus.observe(_observation(job, result), self._settings.publish_timeout_s)
+                await self._bus.observe(observation_of(job.frame, job.age_s, result), self._settings.publish_timeout_s)
                 await job.delivery.ack()
         except BusUnavailable as error:
             metrics.LOST.inc()
@@ -89,8 +89,8 @@ class Publisher:
             self._told.popitem(last=False)
 
 
-def _observation(job: Job, result: Seen | Unread) -> FrameSeen | FrameSkipped:
-    frame = job.frame
+def observation_of(frame: Frame, age_s: float, result: Seen | Unread) -> FrameSeen | FrameSkipped:
+    """What is logged of a frame that was `age_s` old when it was taken."""
     if isinstance(result, Unread):
         return FrameSkipped(
             session=frame.session, source=frame.source, seq=frame.seq, t_s=frame.t_s, reason=result.reason
@@ -106,7 +106,7 @@ def _observation(job: Job, result: Seen | Unread) -> FrameSeen | FrameSkipped:
         objects=result.objects,
         identity=result.identity,
         models=result.models,
-        timings_ms={"queue": job.age_s * 1e3} | result.timings_ms,
+        timings_ms={"queue": age_s * 1e3} | result.timings_ms,
         received_unix_s=frame.received_unix_s,
     )
 
