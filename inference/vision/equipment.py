@@ -76,7 +76,7 @@ class Equipment:
             BadSettings: a row of the operator's manifest cannot be used.
         """
         self.close()
-        # Its pictures are small: helpers that wait for work cost more than they do, a third of the signals' time.
+        # Its pictures are small: threads that wait for work cost more than they do, a third of the signals' time.
         cv2.setNumThreads(1)
         store = Store(self._models)
         found: dict[str, FeatureMissing | None] = {}
