@@ -65,8 +65,8 @@ class Bench:
         self._truth = truth
         self._policy_toml = policy_toml
         self._analysis = policies.parse(policy_toml).analysis
-        self._settings = settings
-        self._models = models
+        self.settings = settings
+        self.models = models
         self._bars = bars
         self.absent = tuple(file for file in truth.files if not (folder / file).is_file())
 
@@ -98,7 +98,7 @@ class Bench:
 
     def watcher(self) -> Watcher:
         """A worker with all the models that the settings name."""
-        return Watcher(self._policy_toml, self._settings, self._models)
+        return Watcher(self._policy_toml, self.settings, self.models)
 
     def clips(self, watcher: Watcher) -> list[Watched]:
         """Every recording that is there, each as a session of its own."""
@@ -150,8 +150,8 @@ class Bench:
 
     def estimate(self) -> list[Row]:
         """The same without a model, by a worker that has none."""
-        settings = self._settings.model_copy(update={"expression_model": "", "objects_model": "", "identity_model": ""})
-        with Watcher(self._policy_toml, settings, self._models) as watcher:
+        settings = self.settings.model_copy(update={"expression_model": "", "objects_model": "", "identity_model": ""})
+        with Watcher(self._policy_toml, settings, self.models) as watcher:
             return measures.expression(GEOMETRY, self._expressions(watcher))
 
     def _expressions(self, watcher: Watcher) -> list[tuple[str, dict[str, float] | None]]:

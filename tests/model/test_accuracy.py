@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aggregator.risk.view import measures as measures_of
 from bench import accuracy, material, measures
 from bench.accuracy import Bench
 from bench.measures import Row, Watched
@@ -113,6 +114,22 @@ def test_objects_were_looked_for_at_the_policys_rate_and_expressions_never(clips
     looked = sum(one.objects is not None for one in seen)
     assert looked == pytest.approx(len(seen) / 2, abs=1)
     assert all(face.expression is None for watched in clips for one in watched.seen for face in one.faces)
+
+
+def test_where_a_policy_allows_emotion_it_is_looked_at_once_a_second_and_smoothed(bench: Bench) -> None:
+    full = (POLICIES / "full.toml").read_text("utf-8")
+    with Watcher(full, bench.settings, bench.models) as watcher:
+        seen, state = watcher.session(
+            material.frames(TEST_DATA / "media" / "video" / "single_face.mp4", policy.parse(full).analysis)
+        )
+    told = [face.expression for one in seen for face in one.faces if face.expression is not None]
+    assert len(told) == 2
+    assert all(sum(expression.values()) == 100.0 for expression in told)
+    assert max(told[-1], key=lambda name: told[-1][name]) == "HAPPY"
+    shown = measures_of(state)
+    assert shown.expression is not None
+    assert sum(shown.expression.values()) == pytest.approx(100.0, abs=0.5)
+    assert shown.expression_model == "faceapi-expression"
 
 
 def test_the_held_phone_on_a_photo_is_found(bench: Bench, watcher: Watcher) -> None:
