@@ -16,13 +16,14 @@ from inference.vision.decode import picture_of
 from inference.vision.hand_watch import HandWatch
 from inference.vision.identity import portraits
 from inference.vision.identity.portraits import Taken
+from inference.vision.publishing import observation_of
 from inference.vision.settings import VisionSettings
 from inference.vision.tracks import Tracks
 from proto import codec
 from proto import policy as policies
 from proto.errors import BadInput, FeatureMissing
 from proto.media import Frame
-from proto.observations import AnyObservation, FrameSeen, Observation, SessionCreated, SourceUp
+from proto.observations import AnyObservation, FrameSeen, FrameSkipped, Observation, SessionCreated, SourceUp
 
 SOURCE = "bench"
 
@@ -107,24 +108,15 @@ class Watcher:
         if "face" in self.missing:
             raise FeatureMissing("face", self.missing["face"])
         (result,) = self._analyst.read([frame.jpeg], [ask])
-        if not isinstance(result, Seen):
-            raise BadInput(result.reason, field=f"{frame.session} at {frame.t_s:.2f} s")
-        self._hands.note(frame.session, frame.t_s, result)
-        if result.found is not None:
-            self._tracks.note(frame.session, frame.t_s, result.found)
-        self.models |= result.models
-        return FrameSeen(
-            session=frame.session,
-            source=frame.source,
-            seq=frame.seq,
-            t_s=frame.t_s,
-            faces=result.faces,
-            quality=result.quality,
-            person_present=result.person_present,
-            objects=result.objects,
-            identity=result.identity,
-            models=result.models,
-        )
+        if isinstance(result, Seen):
+            self._hands.note(frame.session, frame.t_s, result)
+            if result.found is not None:
+                self._tracks.note(frame.session, frame.t_s, result.found)
+        observation = observation_of(frame, 0.0, result)
+        if isinstance(observation, FrameSkipped):
+            raise BadInput(observation.reason, field=f"{frame.session} at {frame.t_s:.2f} s")
+        self.models |= observation.models
+        return observation
 
     def _folded(self, seen: Iterable[FrameSeen]) -> State:
         """The state after all frames, each through its own bytes, as it comes off the log."""
