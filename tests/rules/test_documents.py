@@ -35,9 +35,9 @@ def test_a_settings_file_may_have_the_sections_that_exist():
 
 
 def test_links_in_documents_lead_somewhere():
-    for document in REPOSITORY.glob("*.md"):
+    for document in [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")]:
         for target in re.findall(r"\]\((?!https?:|mailto:|#)([^)#]+)", document.read_text("utf-8")):
-            assert (REPOSITORY / target).exists(), f"{document.name} links to {target}"
+            assert (document.parent / target).exists(), f"{document.name} links to {target}"
 
 
 def test_commands_in_the_readme_exist():
