@@ -132,7 +132,7 @@ class Equipment:
 
     def _made(self, row: Row, store: Store) -> Backend[Any] | None:
         """The backend, not loaded yet; None where the settings have it switched off."""
-        setting = getattr(self._settings, row.setting) if row.setting else True
+        setting: Any = getattr(self._settings, row.setting) if row.setting else True
         if setting is False:
             return None
         if not setting:
