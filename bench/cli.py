@@ -49,9 +49,9 @@ def command(
         candor bench --accuracy --material interviews --truth interviews/truth.toml
     """
     if not (accuracy or ranges):
-        if folder or truth or policy:
-            raise BadInput("goes with --accuracy or --ranges", field="--material, --truth, --policy")
-        _speed(seconds, only, json_file)
+        if truth or policy:
+            raise BadInput("goes with --accuracy or --ranges", field="--truth, --policy")
+        _speed(seconds, only, folder, json_file)
     if folder is None:
         raise BadInput("is needed: the folder of the files that the truth names", field="--material")
     from bench import accuracy as right  # noqa: PLC0415 - models and OpenCV, only where they are used
@@ -68,8 +68,8 @@ def command(
         spoiled.run(folder, truth or PACKAGED, VisionSettings.load())
 
 
-def _speed(seconds: float | None, only: str, json_file: Path | None) -> None:
+def _speed(seconds: float | None, only: str, folder: Path | None, json_file: Path | None) -> None:
     """Become `python -m bench`, so that Ctrl-C and the exit code are its own."""
-    options = {"--seconds": seconds, "--only": only, "--json": json_file}
+    options = {"--seconds": seconds, "--only": only, "--material": folder, "--json": json_file}
     given = [word for name, value in options.items() if value for word in (name, str(value))]
     os.execv(sys.executable, [sys.executable, "-m", "bench", *given])  # noqa: S606 - a list, no shell text

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from bench import accuracy, material, measures
+from bench import accuracy, cli, material, measures
 from bench.material import Clip, Expected, Head
 from bench.measures import Pair, Row, Watched
 from proto.errors import BadInput
@@ -219,3 +220,21 @@ def test_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
         list(material.frames(tmp_path / "clip.mp4", material.Analysis()))
     with pytest.raises(BadInput, match="is no picture"):
         material.still(tmp_path / "clip.mp4", material.Analysis())
+
+
+def test_the_command_says_what_it_needs(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="--material: is needed"):
+        cli.command(accuracy=True)
+    with pytest.raises(BadInput, match="goes with --accuracy"):
+        cli.command(truth=tmp_path)
+    with pytest.raises(BadInput, match="is no folder"):
+        cli.command(accuracy=True, folder=tmp_path / "none")
+
+
+def test_without_accuracy_the_command_becomes_the_speed_bench(monkeypatch: pytest.MonkeyPatch) -> None:
+    became: list[list[str]] = []
+    monkeypatch.setattr("os.execv", lambda _path, words: became.append(words))
+    with pytest.raises(BadInput):
+        # The real execv does not return; this one does, and the command goes on to what it was not asked for.
+        cli.command(seconds=5.0, only="stages", folder=None, json_file=Path("out.json"))
+    assert became == [[sys.executable, "-m", "bench", "--seconds", "5.0", "--only", "stages", "--json", "out.json"]]
