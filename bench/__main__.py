@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import tempfile
 from pathlib import Path
 
-from bench import fold, live
+from bench import fold, live, stages
 from bench.figures import Report, machine
 from bench.policies import with_bench
 from bench.recording import COMING_AND_GOING, STEADY, encode
@@ -21,8 +22,15 @@ from bench.stack import Stack
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--seconds", type=float, default=20.0, help="how long each live measurement lasts (default 20)")
-    parser.add_argument("--only", choices=("fold", "live", "held"), help="only one part")
+    parser.add_argument("--only", choices=("stages", "fold", "live", "held"), help="only one part")
     parser.add_argument("--held", default="2,4,6,8,10,12,14,16,20,24", help="session counts to try, in order")
+    parser.add_argument(
+        "--material",
+        type=Path,
+        metavar="DIR",
+        default=os.environ.get("CANDOR_TEST_DATA"),
+        help="folder with recordings for the stages of vision (default CANDOR_TEST_DATA, or else the demo's candidate)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
     return parser.parse_args()
 
@@ -30,6 +38,9 @@ def arguments() -> argparse.Namespace:
 async def main(options: argparse.Namespace) -> None:
     report = Report()
     report.say(f"Candor on {machine()}")
+    if options.only in (None, "stages"):
+        report.say("")
+        stages.run(report, options.material)
     with tempfile.TemporaryDirectory(prefix="candor-bench-") as name:
         folder = Path(name)
         env = {"CANDOR_API_POLICY_DIR": str(with_bench(folder / "policies")), "CANDOR_INGEST_MAX_SESSIONS": "100"}
