@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 from rich.progress import track
-from rich.table import Table
+from rich.table import Column, Table
 
 from bench import material
 from bench.figures import machine, wide_console
@@ -250,8 +250,8 @@ def _p95(values: Sequence[float]) -> float:
 def table(found: Iterable[Step]) -> Table:
     """All steps; the last columns say in how many of the pictures each signal abstains."""
     shown = Table(
-        "spoilt", "n", "lost", "px", "luma", "sharp", "white", "pose off, p95", "gaze off, p95", "same expression",
-        "least cosine", *(f"{signal} abstains" for signal in fitness.RANGES),
+        Column("spoilt", no_wrap=True), "n", "lost", "px", "luma", "sharp", "white", "pose off, p95", "gaze off, p95", "same expression",
+        "least cosine", *(f"no {signal}" for signal in fitness.RANGES),
     )  # fmt: skip
     for one in found:
         shown.add_row(
