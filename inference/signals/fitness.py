@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
+
 from inference.signals import quality
 from inference.signals.eyes import CLOSED_BELOW
 from inference.signals.identity import LIVE
@@ -87,7 +89,7 @@ def condition(luma: Luma, face: Face, occlusion: float) -> Condition:
         openness=max(face.left_eye_openness, face.right_eye_openness),
         brightness=quality.brightness(shown),
         sharpness=quality.face_sharpness(shown),
-        clipped=float((shown >= CLIPPED_FROM).mean()) if shown.size else 0.0,
+        clipped=np.count_nonzero(shown >= CLIPPED_FROM) / shown.size if shown.size else 0.0,
         occlusion=occlusion,
         gaze_read=face.gaze_yaw_deg is not None,
     )

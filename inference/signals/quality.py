@@ -44,7 +44,7 @@ def region(luma: Luma, x: float, y: float, width: float, height: float) -> Luma:
 
 def brightness(luma: Luma) -> float:
     """Mean luma, 0-255; 0 for an empty region."""
-    return float(luma.mean()) if luma.size else 0.0
+    return float(cv2.mean(luma)[0]) if luma.size else 0.0
 
 
 def face_sharpness(luma: Luma) -> float:
