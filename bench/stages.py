@@ -127,6 +127,7 @@ def _face_path(report: Report, analyst: Analyst, material: Material, clock: Call
         target = TARGET_MS if sessions == 1 else None
         name = f"face path, JPEG to observation, {sessions} session{'s' * (sessions > 1)} at once"
         report.add(name, statistics.median(spent_ms), "ms/frame", len(material.jpegs) * len(spent_ms), target)
+    report.say(f"    the least of {len(spent[1])} rounds of one session: {min(spent[1]):.2f} ms/frame")
 
 
 def _sessions(analyst: Analyst, material: Material, sessions: int) -> int:
