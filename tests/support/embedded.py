@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -17,7 +19,9 @@ from inference.vision.faces import FaceFinder
 
 @cache
 def _store() -> Store:
-    return Store(ModelsSettings(built_dir=Path(mkdtemp(prefix="candor-built-"))), for_gpu=False)
+    folder = Path(mkdtemp(prefix="candor-built-"))
+    atexit.register(shutil.rmtree, folder)
+    return Store(ModelsSettings(built_dir=folder), for_gpu=False)
 
 
 def local(name: str) -> LocalModel:
