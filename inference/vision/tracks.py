@@ -14,10 +14,11 @@ from inference.vision.faces import FoundFaces
 MAX_SESSIONS = 10_000
 
 SEARCH_EVERY_S = 0.5
-"""Session seconds for which a search holds. Somebody who joins is seen half a second later at most, well before any
-rule asks how long."""
+"""Session seconds for which a search holds. The first frame after them is searched: at 5 frames a second somebody who
+joins is seen 0.6 s later at most, before any rule's hold time ends."""
 
 _JITTER_S = 0.02
+"""How early the clock of a frame may be for it to count as due."""
 
 
 class _Track(NamedTuple):
