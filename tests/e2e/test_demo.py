@@ -73,7 +73,7 @@ async def test_a_recording_is_streamed_instead_and_text_is_not_promised(tmp_path
     code, output = await demo(tmp_path, "--video", str(media / "video" / "talking_head_8s.mp4"))
     assert code == 0, output
     assert "Share of time with a face: 100%" in output
-    assert "transcript was not available: " in output
+    assert "Transcript was not available: " in output
     assert "The script beside" not in output
 
 

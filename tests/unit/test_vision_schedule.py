@@ -77,6 +77,19 @@ class TestCosts:
         assert costs.of([]) == schedule.FIRST_GUESS_S
 
 
+@pytest.mark.parametrize(
+    ("batch_ms", "frame_ms", "settles_at"), [(8.0, 0.3, 64), (0.0, 3.5, 42), (0.0, 20.0, 7), (0.0, 400.0, 1)]
+)
+def test_batches_grow_on_a_gpu_and_shrink_on_a_slow_cpu(batch_ms: float, frame_ms: float, settles_at: int):
+    """100 frames wait each time, as fresh as can be; a batch costs something, and each of its frames."""
+    costs, sizes = Costs(), []
+    for _ in range(40):
+        size = len(choose(waiting(*[0.0] * 100), costs.of, DEADLINE_S, 64))
+        costs.note([{"faces": batch_ms / size + frame_ms}] * size)
+        sizes.append(size)
+    assert sizes[-1] == settles_at
+
+
 class TestTurns:
     def test_who_was_served_least_recently_comes_first_then_the_oldest(self):
         turns = Turns()
