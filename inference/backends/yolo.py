@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from inference.backends.base import Image
 from inference.backends.onnx import OnnxModel
+from inference.backends.providers import CPU
 from inference.backends.settings import OnnxSettings
 from inference.backends.yolo_layouts import Floats, cells_of, decoded, expected_shape
 from inference.models.manifest import Layout
@@ -35,6 +36,10 @@ SAME_THING = 0.3
 """Intersection over union from which a box in the mirror is the same thing."""
 
 MAX_OBJECTS = 50
+
+CPU_BATCH = 4
+"""On a CPU a larger batch takes as long a picture, and memory: with YOLOX-nano 10 MiB for each picture in it."""
+
 _FITS = ("stretch", "letterbox", "letterbox_top_left")
 
 
@@ -72,7 +77,7 @@ class YoloBackend:
         self._certain = certain
         self._max_overlap = max_overlap
         self._max_objects = max_objects
-        self._largest_batch = onnx.max_batch
+        self._max_batch = self._largest_batch = onnx.max_batch
         self._cells = cells_of(self._layout)
         self._onnx = OnnxModel(model.path, onnx, name=model.name, feature=self._feature, fp16=model.card.half_precision)
 
@@ -83,7 +88,8 @@ class YoloBackend:
             FeatureMissing: the file is absent or broken, or is no model of this layout.
         """
         self._onnx.load()
-        self._largest_batch = self._onnx.fixed_batch or self._largest_batch
+        most = min(self._max_batch, CPU_BATCH) if self._onnx.provider == CPU else self._max_batch
+        self._largest_batch = self._onnx.fixed_batch or most
         if self._layout.input and self._layout.input not in self._onnx.inputs:
             raise self._unlike(f"has the inputs {', '.join(self._onnx.inputs)}, no {self._layout.input!r}")
         got = self._infer([np.zeros((self._layout.height_px, self._layout.width_px, 3), dtype=np.uint8)])[0].shape

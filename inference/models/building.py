@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import shutil
+from collections.abc import Callable, Iterable
 from importlib import metadata
 from pathlib import Path
 
@@ -49,21 +52,57 @@ def build(name: str, final: Path, feature: str, *, for_gpu: bool) -> None:
     Raises:
         FeatureMissing: the package, or room to write, is missing.
     """
+
+    def write(made: Path) -> None:
+        convert.build(name, made.parent, for_gpu=for_gpu).replace(made)
+
+    try:
+        make(name, final, write, old=_old(name), keep=[file_name(name, for_gpu=form) for form in (False, True)])
+    except (OSError, Unavailable) as error:
+        raise FeatureMissing(feature, f"{name} cannot be built in {final.parent}: {error}", COMMAND) from error
+
+
+def is_made(final: Path) -> bool:
+    """Whether a file is there, and not empty.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    return final.is_file() and final.stat().st_size > 0
+
+
+def make(
+    name: str, final: Path, write: Callable[[Path], None], *, old: re.Pattern[str], keep: Iterable[str] = ()
+) -> None:
+    """Have `final` written, by one process at a time, unless another was first. Nobody sees half a file. Then files of
+    the folder that `old` matches go, but for `keep`: who has one open goes on with it.
+
+    Raises:
+        OSError: the folder cannot be written.
+        Unavailable: another process is at it for too long.
+    """
     folder = final.parent
     workshop = folder / f".{name}.building"
-    try:
-        with alone(folder / f".{name}.lock", WAIT_S):
-            if final.is_file() and final.stat().st_size:
-                return
-            # Left behind by a process that died.
+    with alone(folder / f".{name}.lock", WAIT_S):
+        if is_made(final):
+            return
+        # Left behind by a process that died.
+        shutil.rmtree(workshop, ignore_errors=True)
+        workshop.mkdir()
+        try:
+            made = workshop / "made.onnx"
+            write(made)
+            # Built by root while an image is made, read by a worker that is not.
+            made.chmod(0o644)
+            put_in_place(made, final)
+        finally:
             shutil.rmtree(workshop, ignore_errors=True)
-            workshop.mkdir()
-            try:
-                made = convert.build(name, workshop, for_gpu=for_gpu)
-                # Built by root while an image is made, read by a worker that is not.
-                made.chmod(0o644)
-                put_in_place(made, final)
-            finally:
-                shutil.rmtree(workshop, ignore_errors=True)
-    except (OSError, Unavailable) as error:
-        raise FeatureMissing(feature, f"{name} cannot be built in {folder}: {error}", COMMAND) from error
+        for path in folder.iterdir():
+            if old.fullmatch(path.name) and path.name not in (final.name, *keep):
+                # What stays is only room on the disk: no reason to do without the new one.
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+
+def _old(name: str) -> re.Pattern[str]:
+    return re.compile(rf"{re.escape(name)}-mediapipe-.+-[0-9a-f]{{12}}-(cpu|gpu)\.onnx")

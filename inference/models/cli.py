@@ -16,7 +16,7 @@ from rich.table import Table
 
 from inference.models import building
 from inference.models.settings import ModelsSettings
-from inference.models.store import ABSENT, LocalModel, Store
+from inference.models.store import ABSENT, Store
 from proto.errors import CandorError
 from runtime.log import configure
 
@@ -62,7 +62,8 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
 
 class Row(msgspec.Struct, frozen=True):
     """One model as `list --json` prints it. `state` is present, absent, unbuilt (it is built when first needed) or what
-    is wrong with it; `command` fetches it.
+    is wrong with it; `command` fetches it. `batched` is the file that was made of `path` to take any batch, and is run
+    in its place; empty where there is none.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Row(msgspec.Struct, frozen=True):
     present: bool
     state: str
     path: str
+    batched: str
     size_bytes: int
     licence: str
     source: str
@@ -102,6 +104,7 @@ def _row(store: Store, name: str) -> Row:
         present=not fault,
         state=state,
         path=str(store.path(name)),
+        batched=str(store.batched(name) or ""),
         size_bytes=store.size_bytes(name),
         licence=card.licence,
         source=source,
@@ -199,19 +202,23 @@ def build(
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Make the models that are derived from what installed packages carry, and engines for a GPU.
+    """Make models of what installed packages carry, of pulled ones what takes many pictures at a time, and engines.
 
-    Workers do the first by themselves when they need it, in seconds. Run it where they cannot write, or must start
+    What takes many is made of a model that takes one, and kept only if it is seen to give the same.
+
+    Workers do this by themselves when they need it, in seconds. Run it where they cannot write, or must start
     fast: while an image is made. Engines fit one kind of GPU and one version of TensorRT; building them takes minutes,
     which a worker would otherwise take at its start.
     """
+    configure("models", level="warning")
     settings = ModelsSettings.load()
     # Who may run on a GPU may have to do without it, too.
     stores = [Store(settings, for_gpu=False)]
     if tensorrt or building.may_use_gpu():
         stores.append(Store(settings, for_gpu=True))
-    wanted = names or [name for name, card in stores[0].models.items() if card.embedded]
+    wanted = names or [name for name in stores[0].models if _is_made(stores[0], name)]
     cards = {name: stores[0].card(name) for name in wanted}
+    told: set[Path] = set()
     with _steps(quiet=quiet) as progress:
         step = progress.add_task("", total=len(cards) * len(stores))
         for store, (name, card) in product(stores, cards.items()):
@@ -219,7 +226,9 @@ def build(
             # An engine can be built of a pulled model, too.
             path = store.find(name, card.feature).path if tensorrt else store.build(name)
             progress.advance(step)
-            progress.console.print(f"{name}: {path}", highlight=False, markup=False, soft_wrap=True)
+            if path not in told:
+                progress.console.print(f"{name}: {path}", highlight=False, markup=False, soft_wrap=True)
+            told.add(path)
     if tensorrt:
         _build_engines(stores[-1], names or list(stores[-1].models))
 
@@ -249,13 +258,17 @@ def calibrate(
         typer.echo(line)
 
 
+def _is_made(store: Store, name: str) -> bool:
+    card = store.card(name)
+    return card.embedded or (card.open_batch and store.present(name))
+
+
 def _build_engines(store: Store, names: list[str]) -> None:
     # ONNX Runtime and what else it needs: for this command alone.
     from inference.backends.engines import build as build_engines  # noqa: PLC0415
     from inference.backends.settings import OnnxSettings  # noqa: PLC0415
 
-    configure("models", level="warning")
-    models = [LocalModel(name, store.card(name), store.path(name)) for name in names if store.present(name)]
+    models = [store.find(name, store.card(name).feature) for name in names if store.present(name)]
     build_engines(models, OnnxSettings.load(), typer.echo)
 
 

@@ -81,7 +81,9 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     `labels` are the classes in the output's order, or the name of a known list ("coco"). `similarity` maps cosine to
     percent: rising points (cosine, percent), joined by straight lines. `size_bytes` is that of a whole `hub` model.
-    `half_precision` says that float16 was seen to give the same results: a GPU then uses it.
+    `half_precision` says that float16 was seen to give the same results: a GPU then uses it. `open_batch` says that the
+    file takes one picture at a time though the network could take many: one that does is made of it, if it gives the
+    same.
     """
 
     task: Task
@@ -96,6 +98,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     package: Annotated[str, msgspec.Meta(pattern=r"^\w*$")] = ""
     layout: Layout | None = None
     half_precision: bool = False
+    open_batch: bool = False
     labels: Annotated[tuple[Label, ...], msgspec.Meta(max_length=2000)] | str = ()
     similarity: Annotated[tuple[tuple[float, float], ...], msgspec.Meta(max_length=100)] = ()
 

@@ -88,6 +88,8 @@ def _faults(card: Card) -> Iterator[tuple[str, str]]:
         yield "files", "a model comes from exactly one of files, hub, embedded = true, or package with files"
     if card.package and not card.files:
         yield "files", "what is used of the package"
+    if card.open_batch and (not card.files or card.package or card.layout is None):
+        yield "open_batch", "is only for a model with a file of its own and a layout"
     for place, file in enumerate(card.files):
         for field, fault in _file_faults(file, fetched=not card.package):
             yield f"files[{place}].{field}", fault

@@ -18,7 +18,7 @@ class ModelsSettings(ServiceSettings, section="models"):
     )
     built_dir: Path = Field(
         default_factory=lambda: Path.home() / ".cache" / "candor" / "built",
-        description="Folder of models that `candor models build` makes of what the packages carry.",
+        description="Folder of models that `candor models build` makes of what the packages carry and what was pulled.",
     )
     manifest: Path | None = Field(None, description="A manifest of your own models, added to the one that comes along.")
     mirror: str = Field(

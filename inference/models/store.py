@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from inference.models import building, integrity, labels
+from inference.models import batching, building, integrity, labels
 from inference.models.manifest import Card, File, Hub, Manifest
 from inference.models.reading import load
 from inference.models.settings import ModelsSettings
@@ -17,7 +17,9 @@ ABSENT = "is not here"
 
 
 class LocalModel(msgspec.Struct, frozen=True):
-    """A model that is here. `path` is its first file, or the folder of one that turns speech to text."""
+    """A model that is here. `path` is the file to run (its first, or what was made of that to take any batch), or the
+    folder of one that turns speech to text.
+    """
 
     name: str
     card: Card
@@ -109,8 +111,8 @@ class Store:
         return card.size_bytes or sum(file.size_bytes for file in card.files)
 
     def find(self, wanted: str, feature: str) -> LocalModel:
-        """A model by its name, or a Whisper folder by its path. An embedded one that is not built yet is built, which
-        takes seconds.
+        """A model by its name, or a Whisper folder by its path. What is made here and is not there yet is made, which
+        takes seconds: an embedded model, and of one whose card says `open_batch` the file that takes any batch.
 
         Raises:
             FeatureMissing: it is not here; says what to run.
@@ -121,7 +123,7 @@ class Store:
                 self._build(wanted, feature)
             if fault := self.fault(wanted):
                 raise FeatureMissing(feature, f"model {wanted} {_of(fault)}", self.command(wanted))
-            return LocalModel(wanted, card, self.path(wanted))
+            return LocalModel(wanted, card, self._runnable(wanted))
         own = Path(wanted).expanduser()
         if own.is_dir():
             return LocalModel(own.name, Card(task="speech to text", feature=feature, licence="its owner's"), own)
@@ -136,18 +138,28 @@ class Store:
             return "uv sync"
         return f"candor models pull {name}" if card.hub or any(file.url for file in card.files) else ""
 
+    def batched(self, name: str) -> Path | None:
+        """What was made of a model's file to take any batch, and is run in its place; None where nothing was."""
+        card = self.card(name)
+        return batching.made_of(name, self.path(name), self.built_folder) if card.open_batch else None
+
     def build(self, name: str) -> Path:
-        """Make an embedded model unless it is here; returns its file.
+        """Make what is made here of a model, unless it is there; returns the file to run.
 
         Raises:
-            BadInput: it is none.
+            BadInput: nothing is.
             FeatureMissing: what it is made of, or room to write, is missing.
         """
         card = self.card(name)
-        if not card.embedded:
-            raise BadInput(f"{name} is not built of a package" + (f": {c}" if (c := self.command(name)) else ""))
-        self._build(name, card.feature)
-        return self.path(name)
+        if not card.embedded and not card.open_batch:
+            raise BadInput(f"nothing is built of {name}" + (f": {c}" if (c := self.command(name)) else ""))
+        return self.find(name, card.feature).path
+
+    def _runnable(self, name: str) -> Path:
+        card, path = self.card(name), self.path(name)
+        if not card.open_batch or card.layout is None:
+            return path
+        return batching.prepare(name, path, card.layout, self.built_folder)
 
     def _build(self, name: str, feature: str) -> None:
         final = self.path(name)

@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from inference.backends import engines
-from inference.models import building, cli, convert
+from inference.models import batching, building, cli, convert
 from inference.models.settings import ModelsSettings
 from inference.models.store import Store
 from proto.errors import BadInput, FeatureMissing, Unavailable
@@ -69,6 +69,22 @@ def test_several_at_once_build_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         }
     assert len(found) == 1
     assert built == ["person"]
+
+
+def test_what_older_versions_made_goes_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "built"
+    folder.mkdir()
+    old = [f"person-mediapipe-0.10.{patch}-0123456789ab-{form}.onnx" for patch in (9, 21) for form in ("cpu", "gpu")]
+    others = ["hands-palm-mediapipe-0.10.9-0123456789ab-cpu.onnx", "person.onnx", "person-mediapipe-ours-cpu.onnx"]
+    for name in (*old, *others):
+        (folder / name).write_bytes(b"weights")
+    other_form = store(tmp_path, for_gpu=True).find("person", "person").path
+    assert models_in(tmp_path) == sorted([*others, other_form.name])
+    (folder / old[0]).write_bytes(b"weights")
+    with (folder / old[0]).open("rb") as running:
+        found = store(tmp_path, for_gpu=False).find("person", "person").path
+        assert models_in(tmp_path) == sorted([*others, other_form.name, found.name])
+        assert running.read() == b"weights"
 
 
 def test_an_empty_file_and_what_a_dead_process_left_are_built_over(tmp_path: Path) -> None:
@@ -155,7 +171,7 @@ def test_engines_are_built_of_what_is_here(tmp_path: Path, models_dir: Path, mon
     assert done.exit_code == 0, done.output
     assert asked == [
         ("person", tmp_path / convert.file_name("person", for_gpu=True)),
-        ("yolox-nano", models_dir / "yolox_nano.onnx"),
+        ("yolox-nano", tmp_path / batching.file_name("yolox-nano", models_dir / "yolox_nano.onnx")),
     ]
     asked.clear()
     run.invoke(cli.app, ["build", "--tensorrt"], env=variables, catch_exceptions=False)

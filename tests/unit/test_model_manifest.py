@@ -148,6 +148,11 @@ def test_the_example_of_the_help_is_right(tmp_path: Path) -> None:
             (GOOD, '[models.e]\ntask = "hands"\nfeature = "hands"\nlicence = "MIT"\nembedded = true'),
             "models.e.embedded: is only for the models that come along",
         ),
+        (
+            (GOOD, '[models.e]\ntask = "hands"\nfeature = "h"\nlicence = "MIT"\nembedded = true\nopen_batch = true'),
+            "models.e.open_batch: is only for a model with a file of its own and a layout",
+        ),
+        (("labels =", 'open_batch = "yes"\nlabels ='), "models.own.open_batch: Expected `bool`"),
     ],
 )
 def test_what_is_wrong_is_told_with_row_and_field(tmp_path: Path, change: tuple[str, str], told: str) -> None:
