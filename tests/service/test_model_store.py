@@ -263,6 +263,7 @@ def test_the_command_lists_what_is_here_and_what_is_not(tmp_path: Path) -> None:
         "present": False,
         "state": "absent",
         "path": "",
+        "batched": "",
         "size_bytes": 3_659_407,
         "licence": "Apache-2.0",
         "source": "",
