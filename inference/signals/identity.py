@@ -42,10 +42,10 @@ class Limits(NamedTuple):
     """What of `Quality.problems` stands in the way."""
 
 
-LIVE = Limits(min_face_px=64.0, max_yaw_deg=25.0, max_pitch_deg=25.0)
+LIVE = Limits(min_face_px=64.0, max_yaw_deg=25.0, max_pitch_deg=20.0)
 """A face of a frame. Wider than what was tested, an impostor is no more certain, and a candidate no safer."""
 
-PHOTO = Limits(min_face_px=96.0, max_yaw_deg=25.0, max_pitch_deg=25.0)
+PHOTO = Limits(min_face_px=96.0, max_yaw_deg=25.0, max_pitch_deg=20.0)
 """The face that is registered: everything later is measured by it."""
 
 DOCUMENT = Limits(min_face_px=40.0, max_yaw_deg=35.0, max_pitch_deg=35.0, problems=frozenset({"dark", "bright"}))
