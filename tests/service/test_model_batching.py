@@ -7,9 +7,10 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,12 @@ def noise(count: int, side_px: int, top: float = 255.0) -> Floats:
 
 
 def written(
-    path: Path, nodes: Sequence[onnx.NodeProto], out: Sequence[int | str], constants: Constants, batch: int | str = 1
+    path: Path,
+    nodes: Sequence[onnx.NodeProto],
+    out: Sequence[int | str],
+    constants: Constants,
+    batch: int | str = 1,
+    between: Mapping[str, Sequence[int]] = MappingProxyType({}),
 ) -> Path:
     """A network of `nodes` from "images" to "output"."""
     graph = helper.make_graph(
@@ -66,6 +72,8 @@ def written(
         [helper.make_tensor_value_info("images", TensorProto.FLOAT, [batch, 3, SIDE_PX, SIDE_PX])],
         [helper.make_tensor_value_info("output", TensorProto.FLOAT, list(out))],
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
+        # As exports have them: every shape between the nodes.
+        value_info=[helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in between.items()],
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
     return path
@@ -167,9 +175,12 @@ def test_a_shape_that_weights_use_too_stays_theirs(tmp_path: Path, *, as_node: b
         nodes.insert(0, node("Constant", "", "shape", value=numpy_helper.from_array(shape)))
     else:
         constants["shape"] = shape
-    source = written(tmp_path / "own.onnx", nodes, [1, 3], constants)
+    between = {"weighted": [1, 3, SIDE_PX, SIDE_PX], "mean": [1, 3, 1, 1], "again": [1, 3, 1, 1]}
+    source = written(tmp_path / "own.onnx", nodes, [1, 3], constants, between=between)
     path = batching.prepare("own", source, LAYOUT, tmp_path / "built")
     assert path != source
+    assert len(onnx.load(source).graph.value_info) == 3
+    assert not onnx.load(path).graph.value_info
     pictures = noise(4, SIDE_PX)
     np.testing.assert_allclose(run(path, pictures)[0], one_by_one(source, pictures)[0], rtol=1e-5)
 
@@ -196,6 +207,17 @@ def quantised(path: Path) -> Path:
         node("DequantizeLinear", "small scale zero", "output"),
     ]
     return written(path, nodes, [1, 3, SIDE_PX, SIDE_PX], {})
+
+
+def quantised_after_a_limit(path: Path) -> Path:
+    """The same, where pictures full of contrast all have the range of the limit."""
+    nodes = [
+        node("Clip", "images low high", "limited"),
+        helper.make_node("DynamicQuantizeLinear", ["limited"], ["small", "scale", "zero"]),
+        node("DequantizeLinear", "small scale zero", "output"),
+    ]
+    limits: Constants = {"low": np.array(0, dtype=np.float32), "high": np.array(0.5, dtype=np.float32)}
+    return written(path, nodes, [1, 3, SIDE_PX, SIDE_PX], limits)
 
 
 def of_one_mind(path: Path) -> Path:
@@ -230,6 +252,7 @@ def broken(path: Path) -> Path:
         (over_the_batch, "output 0 of a batch of 3 is not that of its pictures"),
         (between_neighbours, "output 0 of a batch of 3 is not that of its pictures"),
         (quantised, "output 0 of a batch of 3 is not that of its pictures"),
+        (quantised_after_a_limit, "output 0 of a batch of 3 is not that of its pictures"),
         (folded_away, "output 0 of a batch of 3 is not that of its pictures"),
         (of_one_mind, "output 0 is the same for other pictures"),
         (not_a_number, "output 0 is not one row of numbers"),
@@ -331,11 +354,13 @@ def test_a_source_that_is_not_the_pinned_one_is_not_run_though_its_batched_form_
 
 
 def test_the_commands_build_it_ahead_and_say_where_it_is(models_dir: Path, tmp_path: Path) -> None:
-    def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    def command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "inference.models", *arguments],
             cwd=ROOT,
-            env=os.environ | {"CANDOR_MODELS_DIR": str(models_dir), "CANDOR_MODELS_BUILT_DIR": str(tmp_path)},
+            env=os.environ
+            | {"CANDOR_MODELS_DIR": str(models_dir), "CANDOR_MODELS_BUILT_DIR": str(tmp_path)}
+            | variables,
             capture_output=True,
             text=True,
             timeout=120,
@@ -352,6 +377,8 @@ def test_the_commands_build_it_ahead_and_say_where_it_is(models_dir: Path, tmp_p
     lines = [line for line in built.stdout.splitlines() if line.startswith("yolox-nano: ")]
     made = str(tmp_path / batching.file_name("yolox-nano", Path(source)))
     assert lines == [f"yolox-nano: {made}"]
+    # The same for a GPU and for the CPU, where both may be used.
+    assert command("build", "yolox-nano", CANDOR_ONNX_PROVIDER="cuda").stdout.split() == lines[0].split()
     row = listed()
     assert (row["state"], row["path"], row["batched"]) == ("present", source, made)
     absent = command("build", "yolox-s")
