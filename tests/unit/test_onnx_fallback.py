@@ -105,6 +105,7 @@ class Machine:
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     made = Machine()
     monkeypatch.setitem(sys.modules, "onnxruntime", made)
+    monkeypatch.setattr(running, "_running", {})  # other tests may have left models open
     monkeypatch.setattr(gpu, "both_builds", lambda: False)
     monkeypatch.setattr(gpu, "device_present", lambda: True)
     monkeypatch.setattr(gpu, "why_not", lambda provider: gpu.Why("libfoo.so cannot be opened", gpu.SYNC_GPU))
