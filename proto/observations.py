@@ -19,6 +19,9 @@ MAX_SESSION_S = 1e7
 EARLIEST_S = -1.0
 """The api's and the ingest node's clocks can differ a little: the first frame may lie just before zero."""
 
+MAX_SOURCE = 128
+"""Characters of a source's name."""
+
 LossReason = Literal["closed", "failed", "behind", "drained"]
 SessionId = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
 SessionSeconds = Annotated[float, msgspec.Meta(ge=EARLIEST_S, le=MAX_SESSION_S)]
@@ -28,7 +31,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", o
     """What all have in common. Limits are checked where bytes are decoded."""
 
     session: SessionId
-    source: Annotated[str, msgspec.Meta(max_length=128)]
+    source: Annotated[str, msgspec.Meta(max_length=MAX_SOURCE)]
     seq: Annotated[int, msgspec.Meta(ge=0)]
     t_s: SessionSeconds
 

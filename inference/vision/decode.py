@@ -3,30 +3,44 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
+import msgspec
 import numpy as np
 import simplejpeg
 
 from inference.backends.base import Image
 from proto import codec, subjects
 from proto.errors import BadInput, BadMessage
-from proto.media import Frame
+from proto.media import Frame, Look
+from proto.observations import EARLIEST_S, MAX_SESSION_S, MAX_SOURCE
 
 MIN_SIDE_PX = 16
 
+LOOKS: tuple[Look, ...] = get_args(Look)
+
+
+class _Sent(Frame, frozen=True):
+    """A frame as it may come from a newer ingest node: what a worker does not know to look for is no fault of it."""
+
+    looks: tuple[str, ...] = ()  # type: ignore[assignment]
+
 
 def frame_of(subject: str, data: bytes) -> Frame:
-    """The frame in a message.
+    """The frame in a message, with those of its looks that are known here, each once.
 
     Raises:
-        BadMessage: not a frame, or not one of the session its subject names.
+        BadMessage: not a frame, not one of the session its subject names, or one of which nothing could be logged.
     """
-    frame = codec.decode(data, Frame)
+    frame = codec.decode(data, _Sent)
     if frame.session != subjects.session_of(subject):
         raise BadMessage("frame of another session than its subject says", data)
     if frame.seq < 0 or not math.isfinite(frame.t_s) or not math.isfinite(frame.received_unix_s):
         raise BadMessage("frame with impossible numbers", data)
-    return frame
+    if not EARLIEST_S <= frame.t_s <= MAX_SESSION_S or len(frame.source) > MAX_SOURCE:
+        raise BadMessage("frame of an impossible time or source", data)
+    fields = msgspec.structs.asdict(frame)
+    return Frame(**fields | {"looks": tuple(look for look in LOOKS if look in frame.looks)})
 
 
 def picture_of(jpeg: bytes, max_bytes: int, max_pixels: int) -> Image:

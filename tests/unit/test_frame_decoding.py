@@ -38,6 +38,18 @@ def test_impossible_numbers_are_not_believed(changes: dict[str, float]) -> None:
         frame_of("frames.s1", data)
 
 
+@pytest.mark.parametrize("changes", [{"t_s": 1e8}, {"t_s": -2.0}, {"source": "x" * 129}])
+def test_a_frame_of_which_nothing_could_be_logged_is_not_believed(changes: dict[str, float]) -> None:
+    with pytest.raises(BadMessage, match="impossible time or source"):
+        frame_of("frames.s1", codec.encode(msgspec.structs.replace(FRAME, **changes)))
+
+
+def test_looks_of_a_newer_ingest_node_are_left_out_and_others_are_kept_once() -> None:
+    sent = msgspec.structs.asdict(FRAME) | {"looks": ["text", "posture", "objects", "objects"], "lens": "wide"}
+    frame = frame_of("frames.s1", msgspec.msgpack.encode(sent))
+    assert frame == msgspec.structs.replace(FRAME, looks=("objects", "text"))
+
+
 def test_bytes_that_are_no_message() -> None:
     with pytest.raises(BadMessage):
         frame_of("frames.s1", b"\xc1 nonsense")
