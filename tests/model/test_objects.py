@@ -184,7 +184,7 @@ def test_a_desk_has_a_screen_on_it(watcher: Watcher, media: Path) -> None:
 
 
 def test_a_batch_is_the_same_as_its_pictures_one_by_one(watcher: Watcher, media: Path) -> None:
-    """The file takes one picture at a time; whoever calls it need not know."""
+    """The file may take one picture at a time; whoever calls it need not know."""
     names = ("phone_in_hand.jpg", "two_people.jpg", "coco_000000301421.jpg")
     images = [scaled(picture(media / "photos" / name)) for name in names]
     assert watcher.things(*images) == [watcher.things(image)[0] for image in images]
