@@ -19,6 +19,7 @@ REVIEW = (
     "human decides, with the pictures and the circumstances in view."
 )
 NOTHING_RECEIVED = "Neither picture nor sound was received: nothing can be said about this session."
+PARTLY_JUDGED = "At every moment that was received something could be judged, though not every signal of every face."
 # Rules whose own names would say more than was seen.
 NAMES = {
     "IDENTITY_MISMATCH": "Face unlike the reference picture",
@@ -139,15 +140,16 @@ def _rule(watch: Watch) -> RuleState:
 def _uncertainty(view: SessionView) -> Uncertainty:
     told = view.could_not_tell
     share = min(1.0, told.total_s / view.clock_s) if view.clock_s > 0 else None
+    signals = figures.abstentions(view.measures)
     if not _received(view):
         text = NOTHING_RECEIVED
     elif told.total_s < 0.05:
-        text = "Everything that was received could be judged."
+        text = PARTLY_JUDGED if signals else "Everything that was received could be judged."
     else:
         part = "" if share is None else f" ({share:.0%} of the session)"
         text = f"For {told.total_s:.1f} s{part} nothing could be judged. This did not raise the score."
     return Uncertainty(
-        signals=figures.abstentions(view.measures),
+        signals=signals,
         total_s=told.total_s,
         share=share,
         active=told.active,
@@ -188,10 +190,16 @@ def _ledger(view: SessionView) -> tuple[Claim, ...]:
                 severity=line.severity,
                 points=line.weight,
                 points_now=round(left, 2),
-                text=f"At {clock(line.t_s)}: {line.why} This added {line.weight:g} points; {left:.1f} are left.",
+                text=f"At {clock(line.t_s)}: {line.why} {_worth(line.weight, left)}",
             )
         )
     return tuple(claims)
+
+
+def _worth(weight: float, left: float) -> str:
+    if weight <= 0:
+        return "For the record: this carries no points."
+    return f"This added {weight:g} points; {left:.1f} are left."
 
 
 def _alerts(view: SessionView) -> tuple[AlertClaim, ...]:

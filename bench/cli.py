@@ -53,7 +53,7 @@ def command(
             raise BadInput("goes with --accuracy or --ranges", field="--truth, --policy")
         _speed(seconds, only, folder, json_file)
     if folder is None:
-        raise BadInput("is needed: the folder of the files that the truth names", field="--material")
+        raise BadInput("is needed: the folder of the recordings and pictures that are measured on", field="--material")
     from bench import accuracy as right  # noqa: PLC0415 - models and OpenCV, only where they are used
     from bench import ranges as spoiled  # noqa: PLC0415
     from bench.material import PACKAGED  # noqa: PLC0415

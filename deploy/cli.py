@@ -143,7 +143,7 @@ def ingest() -> None:
 
 @app.command(rich_help_panel=SERVICE_PANEL)
 def vision() -> None:
-    """Look at frames: faces, pose, gaze, quality. Settings: `CANDOR_VISION_...`"""
+    """Look at frames: faces, gaze, hands, objects, identity, text. Settings: `CANDOR_VISION_...`"""
     run_service("vision")
 
 

@@ -211,7 +211,7 @@ def _not_measured(state: State, drive: Drive) -> str:
             "no look at the face could tell whose it is" if unknown else "no reference face is registered",
         ),
         "text": (state.text.looks, "no frame was searched for text"),
-        "sound": (tally.whisper_heard, "the way of speaking was not measured"),
+        "sound": (tally.whisper_heard, "this version has no detector for it"),
         "frame": (tally.frames_judged, "no frame could be judged"),
         "source": (1, ""),
     }[drive]

@@ -9,13 +9,13 @@ import tomllib
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 import msgspec
 
 from inference.models.labels import LISTS
-from inference.models.manifest import Card, File, Manifest
+from inference.models.manifest import Card, Colours, Decode, File, Fit, Manifest, Task
 from proto.errors import BadSettings
 
 OURS = Path(__file__).with_name("manifest.toml")
@@ -23,6 +23,7 @@ MAX_BYTES = 1 << 20
 MAX_MODELS = 200
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _AT = re.compile(r"^(?P<what>.*?) - at `(?:key in )?\$(?P<where>.*)`$", re.DOTALL)
+_CHOICES = {"task": get_args(Task), "colours": get_args(Colours), "fit": get_args(Fit), "decode": get_args(Decode)}
 _LABELLED = ("objects", "expression")
 _LAID_OUT = ("objects", "identity", "expression")
 
@@ -75,6 +76,8 @@ def _card(name: str, row: Any, where: str) -> Card:
     except msgspec.ValidationError as error:
         found = _AT.match(str(error))
         what, part = (found["what"], found["where"]) if found else (str(error), "")
+        if choices := _CHOICES.get(part.rpartition(".")[2]) if what.startswith("Invalid enum") else None:
+            what += f"; it is one of {', '.join(filter(None, choices))}"
         raise BadSettings(what, field=f"{where}{part}") from error
     for field, fault in _faults(card):
         raise BadSettings(fault, field=f"{where}.{field}")

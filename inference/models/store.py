@@ -179,8 +179,11 @@ class Store:
         card = self.card(name)
         if card.embedded:
             raise BadInput(f"{name} is not fetched but built: {building.COMMAND} {name}")
-        if not self.command(name).startswith("candor models pull"):
-            raise BadInput(f"{name} is not fetched: its row in the manifest has no url")
+        command = self.command(name)
+        if not command:
+            raise BadInput(f"{name} is not fetched: its row has no url. Its file belongs at {self.path(name)}")
+        if not command.startswith("candor models pull"):
+            raise BadInput(f"{name} is not fetched but installed: {command}")
         from inference.models.pulling import Pull  # noqa: PLC0415 - only a pull needs HTTP clients
 
         Pull(self, name, mirror=self._mirror, endpoint=self._endpoint, progress=progress).run()

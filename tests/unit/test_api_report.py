@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from api import report
 from api.examples import EVIDENCE, TRANSCRIPT, VIEW
 from api.reported import Report
@@ -56,6 +58,18 @@ def test_time_that_could_not_be_judged_is_told_and_did_not_count() -> None:
     assert found.share == 0.25
     assert found.text == "For 60.0 s (25% of the session) nothing could be judged. This did not raise the score."
     assert built().could_not_tell.text == "Everything that was received could be judged."
+
+
+def test_not_everything_was_judged_where_single_signals_abstained() -> None:
+    shy = (Abstention(signal="gaze", reason="turned", share=0.49),)
+    found = built(measures=Measures(frames_seen=100, abstained=shy)).could_not_tell
+    assert found.signals
+    assert "not every signal" in found.text
+
+
+def test_a_line_without_points_is_for_the_record() -> None:
+    line = msgspec.structs.replace(a_line(9, t_s=8.0), weight=0.0)
+    assert built(ledger=(line,)).ledger[0].text == "At 0:08: No face for 4.0 s. For the record: this carries no points."
 
 
 def test_what_single_signals_could_not_tell_is_said_with_the_reason() -> None:

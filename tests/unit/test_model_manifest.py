@@ -120,7 +120,10 @@ def test_the_example_of_the_help_is_right(tmp_path: Path) -> None:
         (("mean = [0, 0, 0.5]", "mean = [0, 0, nan]"), "models.own.layout.mean: must be finite"),
         (("mean = [0, 0, 0.5]", "std = [1, 0, 1]"), "models.own.layout.std: must not hold a 0"),
         (('decode = "yolo_v8"', ""), "models.own.layout.decode: says how"),
-        (('decode = "yolo_v8"', 'decode = "yolo"'), "models.own.layout.decode: Invalid enum value 'yolo'"),
+        (
+            ('decode = "yolo_v8"', 'decode = "yolo"'),
+            "models.own.layout.decode: Invalid enum value 'yolo'; it is one of yolox,",
+        ),
         (('labels = ["cell phone", "book"]', ""), "models.own.labels: the classes"),
         (('labels = ["cell phone", "book"]', 'labels = "voc"'), "models.own.labels: no list is called 'voc'"),
         (('path = "own.onnx"', 'path = "../own.onnx"'), "models.own.files[0].path: must be a plain path"),
