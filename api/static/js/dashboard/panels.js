@@ -119,7 +119,7 @@ export function rulesCard() {
     h(
       "tr",
       {},
-      ...["Rule", "Points", "Was it watched?", "Times"].map((name, i) =>
+      ...["Rule", "Points", "Watched?", "Fired"].map((name, i) =>
         h("th", { scope: "col", class: i === 1 || i === 3 ? "num" : null }, name),
       ),
     ),
