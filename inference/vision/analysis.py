@@ -1,8 +1,9 @@
 """Pictures in, what was seen in them out: which models run on which pictures of a batch, and in which order.
 
-Every picture is searched for faces. Where there is none, a segmentation looks for a person; where the halves of the
-face differ, a hand detector looks for what covers it. Everything else is done only for the pictures that ask for it.
-What a stage fails at is missing from that picture alone; without the faces nothing can be said of it.
+Every picture is searched for faces. Where there is none, a segmentation looks for a person, and where it sees none the
+picture is searched in parts, because somebody may sit far away. Where the halves of the face differ, a hand detector
+looks for what covers it. Everything else is done only for the pictures that ask for it. What a stage fails at is
+missing from that picture alone; without the faces nothing can be said of it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from inference.signals.landmarks import Points
 from inference.signals.quality import Luma
 from inference.vision import interpret, metrics
 from inference.vision.decode import picture_of
+from inference.vision.distant import is_anybody_far_away
 from inference.vision.equipment import EXPRESSION, FACE, HANDS, IDENTITY, OBJECTS, PERSON, Equipment
 from inference.vision.faces import FaceFinder, FoundFaces
 from inference.vision.identity.comparing import Asked, Comparer
@@ -205,6 +207,12 @@ class Analyst:
         faceless = [(one, one.image) for one in batch if model and not one.readings]
         for one, person_present in self._run(PERSON, PERSON, faceless, present):
             one.person_present = person_present
+        empty = [(one, one.image) for one in batch if one.person_present is False]
+        for one, person_present in self._run("distant", FACE, empty, self._distant):
+            one.person_present = person_present
+
+    def _distant(self, images: Sequence[Image]) -> list[bool]:
+        return [is_anybody_far_away(self.finder, image) for image in images]
 
     def _hands(self, batch: list[_Picture]) -> None:
         model = self.equipment.get(HANDS)

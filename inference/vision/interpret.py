@@ -16,8 +16,9 @@ from inference.signals.landmarks import LEFT_EYE, RIGHT_EYE, Points, bounding_bo
 from inference.signals.quality import Luma
 from proto.observations import Face, Quality
 
-PERSON_SHARE = 0.05
-"""Share of the picture that must be a person for a person to be there."""
+PERSON_SHARE = 0.025
+"""Share of the picture that must be a person for a person to be there. Of seven portraits at a third of the picture's
+height, the least was 0.028; of clips of an empty room the most 0.001, of a full desk without anybody 0.019."""
 
 PERSON_PROBABILITY = 0.5
 

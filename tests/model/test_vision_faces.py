@@ -146,6 +146,30 @@ def test_a_person_whose_face_is_hidden_is_still_there(analyst: Analyst, media: P
         assert "occluded" in seen.quality.problems
 
 
+@pytest.mark.parametrize(
+    ("name", "share"),
+    [
+        ("gaze_center.mp4", 0.22),
+        ("hands_over_face_20s.mp4", 0.22),
+        ("single_face.mp4", 0.22),
+        ("../photos/person_a_2.jpg", 0.28),
+    ],
+)
+def test_a_person_too_far_away_for_their_face_is_not_nobody(
+    analyst: Analyst, media: Path, name: str, share: float
+) -> None:
+    path = media / "video" / name
+    image = (
+        scaled(picture(path)) if path.suffix == ".jpg" else picture_of(next(frames(path)).jpeg, 1_000_000, 4_000_000)
+    )
+    small = scaled(image, round(image.shape[1] * share))
+    room = np.full_like(image, 110)
+    top, left = ((room.shape[axis] - small.shape[axis]) // 2 for axis in (0, 1))
+    room[top : top + small.shape[0], left : left + small.shape[1]] = small
+    seen = analyst.look([room])[0]
+    assert (len(seen.faces), seen.person_present, seen.quality.problems) == (0, True, ("occluded",))
+
+
 def test_expressions_move_what_they_should(analyst: Analyst, media: Path) -> None:
     faces = {
         name: analyst.look([picture(media / "expressions" / f"{name}.jpg")])[0].faces[0]
