@@ -34,6 +34,7 @@ class _Rule(msgspec.Struct, frozen=True):
 
 class _Uncertainty(msgspec.Struct, frozen=True):
     text: str
+    signals: tuple[str, ...]
 
 
 class _Segment(msgspec.Struct, frozen=True):
@@ -104,6 +105,8 @@ def print_report(console: Console, report: Report, ledger: Sequence[LedgerLine])
     )
     console.print(report.recommendation)
     console.print(report.could_not_tell.text)
+    for signal in report.could_not_tell.signals:
+        console.print(Text.assemble(("  · ", "dim"), signal))
     if ledger:
         table = Table("at", "points", "rule", "why")
         for entry in ledger:
