@@ -164,7 +164,8 @@ class IdentityCheck(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """The main face against the registered one. `similarity_pct` 0-100, of which the threshold is 80 for every model.
 
     `matches` is None where nothing can be told, and `reason` says why: no_face, several_faces, small, turned, blurred,
-    dark, bright, occluded, other_model (registered with another model than the worker has).
+    dark, bright, occluded, other_model (registered with another model than the worker has), no_numbers (the model
+    failed).
     """
 
     similarity_pct: float | None = None

@@ -25,6 +25,9 @@ Embedding = npt.NDArray[np.float32]
 Mapping = Sequence[tuple[float, float]]
 """Rising points (cosine, percent), joined by straight lines; level beyond the first and the last."""
 
+LENGTH_WITHIN = 0.01
+"""How far from 1 the length of an embedding may be, by rounding."""
+
 THRESHOLD_PCT = 80.0
 """From here on two faces are taken for one person's, whatever the model."""
 
@@ -77,6 +80,13 @@ def percent(cosine: float, points: Mapping) -> float:
     """0-100 of a cosine by a card's mapping."""
     cosines, percents = zip(*points, strict=True)
     return float(np.interp(cosine, cosines, percents))
+
+
+def is_direction(embedding: Embedding) -> bool:
+    """Whether an embedding says anything. All zeros, or what is no number, is a model that failed: it would be alike to
+    nobody.
+    """
+    return abs(float(np.linalg.norm(embedding)) - 1.0) < LENGTH_WITHIN
 
 
 def similarity_pct(one: Embedding, other: Embedding, points: Mapping) -> float:

@@ -86,6 +86,16 @@ def test_a_reference_of_other_weights_under_the_same_name_says_nothing() -> None
     assert comparer(ScriptedEmbedder()).check([one]) == [IdentityCheck(reason="other_model")]
 
 
+@pytest.mark.parametrize("numbers", [0.0, np.nan, np.inf])
+def test_a_model_that_gives_nothing_accuses_nobody(numbers: float) -> None:
+    nothing = np.full(8, numbers, dtype=np.float32)
+    failing = ScriptedEmbedder()
+    failing.run = lambda batch: [nothing] * len(batch)  # type: ignore[method-assign]
+    registered_so = asked(1, 1)._replace(reference=Reference("scripted", nothing))
+    said = comparer(failing).check([asked(1, 1)]) + comparer(ScriptedEmbedder()).check([registered_so])
+    assert said == [IdentityCheck(reason="no_numbers")] * 2
+
+
 def test_nothing_asked_is_nothing_done() -> None:
     assert comparer(ScriptedEmbedder()).check([]) == []
 

@@ -74,5 +74,7 @@ class Comparer:
         if embedding.shape != reference.embedding.shape:
             # The name stayed, the weights did not.
             return IdentityCheck(reason="other_model")
+        if not (identity.is_direction(embedding) and identity.is_direction(reference.embedding)):
+            return IdentityCheck(reason="no_numbers")
         similarity = self.similarity_pct(embedding, reference.embedding)
         return IdentityCheck(similarity_pct=similarity, matches=identity.matches(similarity))

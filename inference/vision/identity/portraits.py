@@ -136,7 +136,10 @@ def of_photo(models: FaceModels, image: Image) -> Taken:
         raise Trouble("several_faces")
     check(found[0], identity.PHOTO)
     comparer = _comparer(models)
-    return Taken(found[0], comparer.embed([(found[0].image, found[0].points_px)])[0], comparer.model)
+    embedding = comparer.embed([(found[0].image, found[0].points_px)])[0]
+    if not identity.is_direction(embedding):
+        raise Trouble("face_unclear")
+    return Taken(found[0], embedding, comparer.model)
 
 
 def of_document(models: FaceModels, found: Sequence[Portrait]) -> Taken:
@@ -153,6 +156,8 @@ def of_document(models: FaceModels, found: Sequence[Portrait]) -> Taken:
     check(ranked[0], identity.DOCUMENT)
     rivals = [portrait for portrait in ranked if portrait.face_px >= RIVAL_FROM * ranked[0].face_px]
     embeddings = comparer.embed([(portrait.image, portrait.points_px) for portrait in rivals])
+    if not all(map(identity.is_direction, embeddings)):
+        raise Trouble("face_unclear")
     for other in embeddings[1:]:
         if not identity.matches(comparer.similarity_pct(embeddings[0], other)):
             raise Trouble("several_faces")
