@@ -56,7 +56,11 @@ class ExpressionBackend:
         self._model.load()
         if self._layout.input and self._layout.input not in self._model.inputs:
             raise self._unlike(f"has the inputs {', '.join(self._model.inputs)}, no {self._layout.input!r}")
-        raw = self._infer([np.zeros((self._layout.height_px, self._layout.width_px, 3), dtype=np.uint8)])
+        width_px, height_px = self._layout.width_px, self._layout.height_px
+        try:
+            raw = self._infer([np.zeros((height_px, width_px, 3), dtype=np.uint8)])
+        except Exception as error:  # ONNX Runtime has errors of its own for a feed that a graph does not take
+            raise self._unlike(f"does not take faces of {width_px}x{height_px}") from error
         if raw.shape != (1, len(self.labels)):
             raise self._unlike(f"gives {raw.size} numbers a face, not the {len(self.labels)} of its labels")
 

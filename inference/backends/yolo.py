@@ -92,7 +92,11 @@ class YoloBackend:
         self._largest_batch = self._onnx.fixed_batch or most
         if self._layout.input and self._layout.input not in self._onnx.inputs:
             raise self._unlike(f"has the inputs {', '.join(self._onnx.inputs)}, no {self._layout.input!r}")
-        got = self._infer([np.zeros((self._layout.height_px, self._layout.width_px, 3), dtype=np.uint8)])[0].shape
+        width_px, height_px = self._layout.width_px, self._layout.height_px
+        try:
+            got = self._infer([np.zeros((height_px, width_px, 3), dtype=np.uint8)])[0].shape
+        except Exception as error:  # ONNX Runtime has errors of its own for a feed that a graph does not take
+            raise self._unlike(f"does not take pictures of {width_px}x{height_px}") from error
         wanted = expected_shape(self._layout.decode, len(self.labels), len(self._cells.at))
         if len(got) != len(wanted) or any(want not in (None, have) for want, have in zip(wanted, got, strict=True)):
             raise self._unlike(f"gives {_times(got)} numbers a picture, not {_times(wanted)}")

@@ -160,6 +160,7 @@ def test_a_softmax_makes_probabilities_of_logits(finder: FaceFinder, model: Loca
         ({"layout": None}, "square"),
         ({"fit": "stretch"}, "square"),
         ({"input": "pixels"}, "no 'pixels'"),
+        ({"width_px": 96, "height_px": 96}, "does not take faces of 96x96"),
     ],
 )
 def test_a_card_that_does_not_fit_says_what_is_wrong(model: LocalModel, changes: dict[str, Any], told: str) -> None:

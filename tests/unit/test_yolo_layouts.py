@@ -228,6 +228,7 @@ def test_a_layout_that_does_not_fit_says_so(tmp_path: Path, decode: str, answer:
         ({"fit": "square_crop"}, "layout.fit is square_crop"),
         ({"decode": ""}, "no layout.decode"),
         ({"input": "picture"}, "no 'picture'"),
+        ({"width_px": 2 * SIDE_PX}, f"does not take pictures of {2 * SIDE_PX}x{SIDE_PX}"),
     ],
 )
 def test_a_card_without_a_usable_layout_says_so(tmp_path: Path, changes: dict[str, Any], why: str) -> None:
