@@ -129,7 +129,7 @@ def _rule(watch: Watch) -> RuleState:
     because = f": {watch.reason}" if watch.reason else ""
     if watch.state == "watched":
         fired = "did not fire" if not watch.fired else f"fired {_count(watch.fired, 'time')}"
-        text = f"{name} was watched and {fired}."
+        text = f"{name} was watched and {fired}{f'; {watch.reason}' if watch.reason else ''}."
     elif watch.state == "off":
         text = f"{name} was off{because or ' by the policy'}."
     else:

@@ -111,8 +111,8 @@ class Measures(msgspec.Struct, frozen=True, kw_only=True):
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one rule of the policy: `watched`, `off` (the policy says so) or `not_measured`, with the reason.
 
-    `fired` counts its ledger lines. A rule that was not measured did not fire because nothing looked, not because
-    nothing was there.
+    A watched rule has a reason where it was watched less than it should have been. `fired` counts its ledger lines. A
+    rule that was not measured did not fire because nothing looked, not because nothing was there.
     """
 
     rule: str

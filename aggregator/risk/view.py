@@ -29,6 +29,10 @@ EYES_UNREAD = {
     "occluded": "the face was covered too much",
     "eyes_closed": "the eyes were closed too long",
 }
+SELDOM_SHARE = 0.5
+MIN_DUE = 10
+"""Fewer looks than this half of those that were due, of at least so many, are said to be few."""
+
 GAZE_RULES = frozenset({"EYES_OFF_SCREEN", "READING_PATTERN"})
 
 
@@ -181,7 +185,18 @@ def _watched(state: State, name: str, rule: Rule) -> tuple[Literal["watched", "o
     missing = _not_measured(state, spec.drive)
     if not missing and name in GAZE_RULES and state.gaze.baseline is None:
         missing = _no_baseline(state)
-    return ("not_measured", missing) if missing else ("watched", "")
+    return ("not_measured", missing) if missing else ("watched", _seldom(state, spec.drive))
+
+
+def _seldom(state: State, drive: Drive) -> str:
+    """Says so where busy workers left out most looks: a rule that seldom looked has missed things."""
+    if drive != "objects":
+        return ""
+    analysis, tally = state.head.policy.analysis, state.tally
+    due = int(tally.frames_seen * min(1.0, analysis.objects_per_s / analysis.fps))
+    if due < MIN_DUE or tally.objects_looked >= SELDOM_SHARE * due:
+        return ""
+    return f"only {tally.objects_looked} of about {due} looks were made, the workers were too busy"
 
 
 def _wanted(feature: str, analysis: Analysis) -> bool:

@@ -61,7 +61,7 @@ def test_what_was_measured_is_counted():
     assert shown.measures.face_share == pytest.approx(60 / 85)
     assert shown.could_not_tell.total_s == pytest.approx(5.0, abs=0.3)
     assert not shown.could_not_tell.active
-    assert watched(shown)["PHONE_DETECTED"] == ("watched", "")
+    assert watched(shown)["PHONE_DETECTED"][0] == "watched"
     assert {rule.rule: rule.fired for rule in shown.rules if rule.fired} == {"NO_FACE": 1}
 
 
@@ -251,3 +251,14 @@ def test_a_replay_is_described_in_words():
     assert any(line.startswith("  + ") and "MULTIPLE_FACES" in line for line in lines)
     same = describe(msgspec.structs.replace(result, matches=True, now=None, differences=()))
     assert any("explains this state completely" in line for line in same)
+
+
+def test_objects_that_were_seldom_looked_for_are_said_to_be():
+    def looked(every: int) -> tuple[str, str]:
+        moments = span(0.0, 20.0)
+        frames = [frame(t, face(), objects=() if n % every == 0 else None) for n, t in enumerate(moments)]
+        return watched(view(Folded([up(), *frames]).state))["PHONE_DETECTED"]
+
+    assert looked(2) == ("watched", "")
+    assert looked(3) == ("watched", "")
+    assert looked(6) == ("watched", "only 17 of about 50 looks were made, the workers were too busy")
