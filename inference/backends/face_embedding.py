@@ -12,7 +12,7 @@ from inference.backends.base import Image
 from inference.backends.onnx import Array, OnnxModel
 from inference.backends.settings import OnnxSettings
 from inference.models.manifest import Layout
-from proto.errors import BadInput, BadSettings
+from proto.errors import BadInput, BadSettings, FeatureMissing
 
 if TYPE_CHECKING:
     from inference.models.store import LocalModel
@@ -34,16 +34,21 @@ class FaceEmbeddingBackend:
         self._model = OnnxModel(model.path, onnx, name=model.name, feature=FEATURE, fp16=model.card.half_precision)
 
     def load(self) -> None:
-        """Open the file.
+        """Open the file and run it on an empty face.
 
         Raises:
-            FeatureMissing: it, or ONNX Runtime, is absent or broken.
+            FeatureMissing: it, or ONNX Runtime, is absent or broken, or is no model of this layout.
             BadSettings: its card names an input that the file does not have.
         """
         self._model.load()
         if self.layout.input and self.layout.input not in self._model.inputs:
             known = ", ".join(self._model.inputs)
             raise BadSettings(f"is {self.layout.input!r}, the file has {known}", field=f"layout.input of {self.name}")
+        width_px, height_px = self.layout.width_px, self.layout.height_px
+        try:
+            self.run([np.zeros((height_px, width_px, 3), dtype=np.uint8)])
+        except Exception as error:  # ONNX Runtime has errors of its own for a feed that a graph does not take
+            raise FeatureMissing(FEATURE, f"{self.name} does not take faces of {width_px}x{height_px}") from error
 
     @property
     def provider(self) -> str:

@@ -18,7 +18,7 @@ from inference.models.store import Store
 from inference.vision.faces import FaceFinder
 from inference.vision.identity.comparing import Comparer
 from inference.vision.settings import VisionSettings
-from proto.errors import FeatureMissing
+from proto.errors import BadSettings, FeatureMissing
 from runtime.log import get_logger
 
 FACE, PERSON, HANDS = "face", "person", "hands"
@@ -73,7 +73,7 @@ class Equipment:
         """Load every model that the settings ask for; seconds. For each feature, why it is missing, or None.
 
         Raises:
-            BadSettings: a row of the operator's manifest cannot be used.
+            BadSettings: the operator's manifest cannot be read.
         """
         self.close()
         # Its pictures are small: threads that wait for work cost more than they do, a third of the signals' time.
@@ -88,17 +88,19 @@ class Equipment:
                     del found[row.feature]
                     continue
                 backend.load()
+                if row.feature == IDENTITY:
+                    self.comparer = Comparer(backend, store.card(self._settings.identity_model))
             except FeatureMissing as error:
                 found[row.feature] = error
+            except BadSettings as error:
+                # One wrong row costs what it is for, not the whole worker.
+                found[row.feature] = FeatureMissing(row.feature, str(error))
             else:
                 self._backends[name] = backend
         if found[FACE] is None:
             self.finder = FaceFinder(
                 self._backends[_FACE_DETECTOR], self._backends[_FACE_MESH], max_faces=self._settings.max_faces
             )
-        embedder: Any = self._backends.get(IDENTITY)
-        if embedder is not None:
-            self.comparer = Comparer(embedder, store.card(self._settings.identity_model))
         return found
 
     def get(self, feature: str) -> Any:
