@@ -89,7 +89,8 @@ class Equipment:
                     continue
                 backend.load()
                 if row.feature == IDENTITY:
-                    self.comparer = Comparer(backend, store.card(self._settings.identity_model))
+                    embedder: Any = backend
+                    self.comparer = Comparer(embedder, store.card(self._settings.identity_model))
             except FeatureMissing as error:
                 found[row.feature] = error
             except BadSettings as error:
