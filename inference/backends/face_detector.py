@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from inference.backends.anchors import Anchors
 from inference.backends.base import Image
-from inference.backends.onnx import OnnxModel
+from inference.backends.converted import ConvertedBackend
 from inference.backends.regions import letterboxed, tensor, whole
 from inference.backends.settings import OnnxSettings
 from inference.models.store import LocalModel
@@ -25,29 +25,13 @@ MIN_CONFIDENCE = 0.65
 grave thing to say of somebody; real faces, profiles included, score 0.7 and more."""
 
 
-class FaceDetectorBackend:
+class FaceDetectorBackend(ConvertedBackend):
     """For faces within about 2 m: the whole picture is seen at 128 pixels."""
 
     def __init__(self, model: LocalModel, onnx: OnnxSettings, *, min_confidence: float = MIN_CONFIDENCE) -> None:
-        self.name = model.path.stem
+        super().__init__(model, onnx)
         self._min_confidence = min_confidence
         self._anchors = Anchors(SIDE_PX)
-        self._model = OnnxModel(
-            model.path, onnx, name=model.name, feature=model.card.feature, fp16=model.card.half_precision
-        )
-
-    @property
-    def provider(self) -> str:
-        """Execution provider that runs it, once loaded."""
-        return self._model.provider
-
-    def load(self) -> None:
-        """Open the model and run it once.
-
-        Raises:
-            FeatureMissing: the file, or ONNX Runtime, is absent or broken.
-        """
-        self._model.load()
 
     def run(self, batch: Sequence[Image]) -> list[Detections]:
         if not batch:
@@ -66,6 +50,3 @@ class FaceDetectorBackend:
         rows[:, 4:16] = (finds.points * side + corner).reshape(len(rows), 12)
         rows[:, 16] = finds.scores
         return rows
-
-    def close(self) -> None:
-        self._model.close()

@@ -9,10 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.backends.base import Image
-from inference.backends.onnx import OnnxModel
+from inference.backends.converted import ConvertedBackend
 from inference.backends.regions import tensor
-from inference.backends.settings import OnnxSettings
-from inference.models.store import LocalModel
 
 POINTS = 478
 SIDE_PX = 192
@@ -27,27 +25,8 @@ class Mesh(NamedTuple):
     """Probability of a face, 0-1."""
 
 
-class FaceMeshBackend:
+class FaceMeshBackend(ConvertedBackend):
     """Takes crops of 192x192 pixels with a face upright in the middle, and a quarter of its size around it."""
-
-    def __init__(self, model: LocalModel, onnx: OnnxSettings) -> None:
-        self.name = model.path.stem
-        self._model = OnnxModel(
-            model.path, onnx, name=model.name, feature=model.card.feature, fp16=model.card.half_precision
-        )
-
-    @property
-    def provider(self) -> str:
-        """Execution provider that runs it, once loaded."""
-        return self._model.provider
-
-    def load(self) -> None:
-        """Open the model and run it once.
-
-        Raises:
-            FeatureMissing: the file, or ONNX Runtime, is absent or broken.
-        """
-        self._model.load()
 
     def run(self, batch: Sequence[Image]) -> list[Mesh]:
         if not batch:
@@ -55,6 +34,3 @@ class FaceMeshBackend:
         points, logits = self._model.run({"input": tensor(batch, 1.0 / 255.0)})
         presence = 1.0 / (1.0 + np.exp(-logits[:, 0]))
         return [Mesh(one, float(value)) for one, value in zip(points, presence, strict=True)]
-
-    def close(self) -> None:
-        self._model.close()
