@@ -50,7 +50,7 @@ def build(name: str, final: Path, feature: str, *, for_gpu: bool) -> None:
     """Make `final`, unless another process was first. Takes seconds; nobody sees half a file.
 
     Raises:
-        FeatureMissing: the package, or room to write, is missing.
+        FeatureMissing: the package, or room to write, is missing, or the package carries something unknown.
     """
 
     def write(made: Path) -> None:
@@ -58,7 +58,8 @@ def build(name: str, final: Path, feature: str, *, for_gpu: bool) -> None:
 
     try:
         make(name, final, write, old=_old(name), keep=[file_name(name, for_gpu=form) for form in (False, True)])
-    except (OSError, Unavailable) as error:
+    except (OSError, Unavailable, NotImplementedError) as error:
+        # The last: another release of the package carries a network that the converter does not know.
         raise FeatureMissing(feature, f"{name} cannot be built in {final.parent}: {error}", COMMAND) from error
 
 

@@ -99,6 +99,18 @@ def test_an_empty_file_and_what_a_dead_process_left_are_built_over(tmp_path: Pat
     assert models_in(tmp_path) == [final.name]
 
 
+def test_a_network_that_the_converter_does_not_know_is_a_missing_feature(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(_self: object) -> None:
+        raise NotImplementedError("TFLite operator WHAT_IS_THIS")
+
+    monkeypatch.setattr("inference.models.convert.operators.Translator.run", unknown)
+    with pytest.raises(FeatureMissing, match="person cannot be built.*WHAT_IS_THIS"):
+        store(tmp_path).find("person", "person")
+    assert models_in(tmp_path) == []
+
+
 def test_a_folder_that_cannot_be_written_is_a_missing_feature(tmp_path: Path) -> None:
     (tmp_path / "built").write_text("in the way")
     with pytest.raises(FeatureMissing, match="cannot be built") as missing:

@@ -54,6 +54,7 @@ def test_a_good_face_abstains_from_nothing() -> None:
         ({"sharpness": 5.0}, dict.fromkeys(ALL, "blurred")),
         ({"occlusion": 0.3}, dict.fromkeys(ALL, "occluded")),
         ({"yaw_deg": -28.0}, {IDENTITY: "turned"}),
+        ({"pitch_deg": -24.0}, {IDENTITY: "turned", EXPRESSION: "turned"}),
         ({"yaw_deg": 33.0}, {IDENTITY: "turned", EXPRESSION: "turned"}),
         ({"yaw_deg": -80.0}, dict.fromkeys(ALL - {POSE}, "turned")),
         ({"pitch_deg": -40.0}, dict.fromkeys(ALL - {POSE}, "turned")),

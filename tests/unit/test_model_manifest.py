@@ -179,7 +179,15 @@ def test_a_file_that_is_missing_or_too_large_is_told(tmp_path: Path) -> None:
 
 def test_loopback_may_be_plain_http(tmp_path: Path) -> None:
     for host in ("127.0.0.1:80", "localhost", "[::1]:8080"):
-        reading.load(written(tmp_path, GOOD.replace("https://example.org", f"http://{host}")))
+        plain = GOOD.replace("https://example.org", f"http://{host}")
+        assert plain != GOOD
+        (url,) = {
+            file.url
+            for card in reading.load(written(tmp_path, plain)).models.values()
+            for file in card.files
+            if host in file.url
+        }
+        assert url.startswith(f"http://{host}/")
 
 
 def test_coco_has_its_classes_in_their_places() -> None:
