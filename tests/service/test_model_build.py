@@ -106,7 +106,7 @@ def test_a_network_that_the_converter_does_not_know_is_a_missing_feature(
         raise NotImplementedError("TFLite operator WHAT_IS_THIS")
 
     monkeypatch.setattr("inference.models.convert.operators.Translator.run", unknown)
-    with pytest.raises(FeatureMissing, match="person cannot be built.*WHAT_IS_THIS"):
+    with pytest.raises(FeatureMissing, match=r"person cannot be built.*WHAT_IS_THIS"):
         store(tmp_path).find("person", "person")
     assert models_in(tmp_path) == []
 
