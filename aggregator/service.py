@@ -160,6 +160,7 @@ class Replica:
         self._bus.health.set(
             "partitions", ok=held > 0 or share == 0, detail=f"{held} of {subjects.PARTITIONS}", critical=False
         )
+        self._bus.health.started()
 
 
 def quota(node: str, members: list[str]) -> int:

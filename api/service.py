@@ -48,6 +48,7 @@ async def serve_on(sock: socket.socket, app: FastAPI, stop: asyncio.Event) -> No
     _tell(settings, parts, sock.getsockname()[1])
     parts.bus.health.check("feed", parts.hub.subscribed.is_set)
     parts.bus.health.check("list", lambda: parts.listing.ready)
+    parts.bus.health.started()
     async with asyncio.TaskGroup() as tasks:
         background = [tasks.create_task(parts.hub.run()), tasks.create_task(parts.listing.run())]
         serving = tasks.create_task(server.serve(sockets=[sock]))

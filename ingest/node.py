@@ -113,6 +113,7 @@ class Node:
             self._offers = offers
             metrics.ACCEPTING.set(1)
             self._bus.health.set("room", ok=True, critical=False)
+            self._bus.health.started()
             async for delivery in offers:
                 await self._take(delivery)
 

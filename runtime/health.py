@@ -29,6 +29,9 @@ NODE = f"{socket.gethostname()}-{os.getpid()}"
 FEATURE = "feature:"
 """Parts named so are what sessions get from this process, or lack."""
 
+SERVICE = "service"
+"""The part that is not ok until the service takes work: probes are answered before that."""
+
 RUNS_ON = "provider:"
 """Parts named so are models that run on something else than they should."""
 
@@ -63,6 +66,14 @@ class Health:
         self._parts[name] = HealthPart(name=name, ok=ok, detail=detail, critical=critical, command=command)
         if name.startswith(FEATURE):
             metrics.FEATURE_UP.labels(name.removeprefix(FEATURE)).set(ok)
+
+    def starting(self) -> None:
+        """Not ready until the service says `started`, however much else is well by then."""
+        self.set(SERVICE, ok=False, detail="starting")
+
+    def started(self) -> None:
+        """The service takes work from now on."""
+        self.set(SERVICE, ok=True)
 
     def check(self, name: str, probe: Callable[[], bool]) -> None:
         """A critical part that is asked each time, e.g. the connection."""

@@ -18,6 +18,7 @@ from runtime.settings import RuntimeSettings, ServiceSettings
 
 S = TypeVar("S", bound=ServiceSettings)
 Serve = Callable[[S, Bus, asyncio.Event], Awaitable[None]]
+"""A service: says `bus.health.started()` once it takes work, goes on until the event is set, drains and returns."""
 
 CONNECT_S = 30.0
 HEALTH_QUESTIONS = 16
@@ -56,6 +57,7 @@ async def _live(service: str, runtime: RuntimeSettings, settings: S, serve: Serv
     async with AsyncExitStack() as stack:
         bus = await stack.enter_async_context(await Bus.connect(runtime, service, wait_s=CONNECT_S))
         bus.health.check("nats", lambda: bus.connected)
+        bus.health.starting()
         port = await stack.enter_async_context(serving(service, bus.health, runtime.health_host, runtime.health_port))
         await stack.enter_async_context(answering_health(service, bus))
         log.info("lifecycle.started", pid=os.getpid(), health=f"http://{runtime.health_host}:{port}/healthz")

@@ -40,6 +40,7 @@ async def serve(settings: SpeechSettings, bus: Bus, stop: asyncio.Event) -> None
     async with Leases(bus, owner) as leases, Decoder(settings) as decoder:
         _tell_feature(bus, await decoder.ensure(), decoder)
         worker = Worker(settings, bus, leases, silero, decoder)
+        bus.health.started()
         await worker.run(stop)
     silero.close()
 

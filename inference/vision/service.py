@@ -44,6 +44,7 @@ async def serve(settings: VisionSettings, bus: Bus, stop: asyncio.Event) -> None
         consumer = await bus.consumer(subjects.FRAMES, subjects.VISION_CONSUMER)
         stack.push_async_callback(consumer.close)
         bus.health.set("models", ok=True)
+        bus.health.started()
         log.info("vision.ready", batch_frames=settings.batch_frames, missing=list(missing))
         await Worker(settings, bus, lane, Publisher(settings, bus, missing), references, text).run(consumer, stop)
 

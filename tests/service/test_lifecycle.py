@@ -22,12 +22,16 @@ from runtime.settings import ServiceSettings
 class Settings(ServiceSettings, section="example"):
     drain: float = Field(0.0, description="how long draining takes")
     fails: bool = Field(False, description="fail at once")
+    loads: bool = Field(False, description="take no work before a byte comes on standard input")
 
 async def serve(settings, bus, stop):
     if settings.fails:
         from proto.errors import FeatureMissing
         raise FeatureMissing("model", "is not here", "candor models pull x")
     bus.health.set("feature:demo", ok=False, detail="no weights", critical=False)
+    if settings.loads:
+        await asyncio.to_thread(sys.stdin.read, 1)
+    bus.health.started()
     await stop.wait()
     await asyncio.sleep(settings.drain)
     print("drained", flush=True)
@@ -40,7 +44,7 @@ async def start(nats_url: str, **env: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable, "-c", SERVICE,
         env=os.environ | {"CANDOR_NATS_URL": nats_url, "CANDOR_LOG_FORMAT": "json"} | env,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
 
 
@@ -52,12 +56,36 @@ async def health_url(process: asyncio.subprocess.Process) -> str:
     raise AssertionError("the service never said where its health is")
 
 
+async def test_it_is_not_ready_before_the_service_takes_work(nats_url):
+    process = await start(nats_url, CANDOR_EXAMPLE_LOADS="1")
+    url = await health_url(process)
+    async with httpx.AsyncClient() as http:
+
+        async def answer(path, status):
+            return (await http.get(f"{url}{path}")).status_code == status
+
+        loading = await http.get(f"{url}/readyz")
+        assert loading.status_code == 503
+        (part,) = (part for part in loading.json()["parts"] if not part["ok"] and part["critical"])
+        assert (part["name"], part["detail"]) == ("service", "starting")
+        assert await answer("/healthz", 200)
+        process.stdin.write(b"x")
+        await eventually(lambda: answer("/readyz", 200), 20)
+    process.send_signal(signal.SIGTERM)
+    await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 0
+
+
 async def test_probes_then_drain_on_sigterm(nats_url, nats_server):
     process = await start(nats_url)
     url = await health_url(process)
     async with httpx.AsyncClient() as http:
+
+        async def ready_():
+            return (await http.get(f"{url}/readyz")).status_code == 200
+
+        await eventually(ready_, 20)
         ready = await http.get(f"{url}/readyz")
-        assert ready.status_code == 200
         parts = {part["name"]: part for part in ready.json()["parts"]}
         assert parts["nats"]["ok"]
         demo = {"name": "feature:demo", "ok": False, "detail": "no weights", "critical": False, "command": ""}
