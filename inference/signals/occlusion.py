@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from inference.signals.head_pose import Pose
 from inference.signals.landmarks import MESH_POINTS, Points
-from inference.signals.quality import Luma
+from inference.signals.quality import Luma, shrunk
 
 GRID = 48
 LIGHT_SIGMA = GRID / 6.0
@@ -57,7 +57,7 @@ def frontal_view(luma: Luma, pose: Pose) -> npt.NDArray[np.float32]:
     if shrink < 1.0:
         size = (max(1, round(luma.shape[1] * shrink)), max(1, round(luma.shape[0] * shrink)))
         points = points * ((size[0] / luma.shape[1],), (size[1] / luma.shape[0],))
-        luma = np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        luma = shrunk(luma, *size)
     x, y = points.reshape(2, GRID, GRID).astype(np.float32)
     view = cv2.remap(luma.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(view, dtype=np.float32)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +40,19 @@ def region(luma: Luma, x: float, y: float, width: float, height: float) -> Luma:
     return luma[top:bottom, left:right]
 
 
+def shrunk(luma: Luma, width_px: int, height_px: int) -> Luma:
+    """A smaller picture, each of whose pixels is the mean of those it covers.
+
+    OpenCV's mean over fractions of pixels takes 1.6 ns for each pixel of the source, over squares of four a tenth of
+    it: so it is halved as often as that fits, and the rest is done on what is left.
+    """
+    while luma.shape[0] >= 2 * height_px and luma.shape[1] >= 2 * width_px:
+        rows, columns = luma.shape[0] // 2, luma.shape[1] // 2
+        even = luma[: 2 * rows, : 2 * columns]
+        luma = np.asarray(cv2.resize(even, (columns, rows), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return np.asarray(cv2.resize(luma, (width_px, height_px), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
 def brightness(luma: Luma) -> float:
     """Mean luma, 0-255; 0 for an empty region."""
     return float(cv2.mean(luma)[0]) if luma.size else 0.0
@@ -51,9 +62,10 @@ def face_sharpness(luma: Luma) -> float:
     """Variance of the Laplacian of a face at a fixed size (Pech-Pacheco et al. 2000); 0 for an empty region."""
     if not luma.size:
         return 0.0
-    shrinks = min(luma.shape) > FACE_SIDE_PX
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return _laplacian_variance(cv2.resize(luma, (FACE_SIDE_PX, FACE_SIDE_PX), interpolation=how))
+    if min(luma.shape) > FACE_SIDE_PX:
+        return _laplacian_variance(shrunk(luma, FACE_SIDE_PX, FACE_SIDE_PX))
+    grown = cv2.resize(luma, (FACE_SIDE_PX, FACE_SIDE_PX), interpolation=cv2.INTER_LINEAR)
+    return _laplacian_variance(np.asarray(grown, dtype=np.uint8))
 
 
 def scene_sharpness(luma: Luma) -> float:
@@ -61,13 +73,15 @@ def scene_sharpness(luma: Luma) -> float:
     if not luma.size:
         return 0.0
     height_px = max(TILES, round(luma.shape[0] * SCENE_WIDTH_PX / luma.shape[1]))
-    small = cv2.resize(luma, (SCENE_WIDTH_PX, height_px), interpolation=cv2.INTER_AREA)
+    small = shrunk(luma, SCENE_WIDTH_PX, height_px)
     tiles = [tile for row in np.array_split(small, TILES, axis=0) for tile in np.array_split(row, TILES, axis=1)]
     return max(_laplacian_variance(tile) for tile in tiles)
 
 
-def _laplacian_variance(luma: npt.NDArray[np.integer[Any] | np.floating[Any]]) -> float:
-    return float(cv2.Laplacian(luma, cv2.CV_32F).var())
+def _laplacian_variance(luma: Luma) -> float:
+    # Whole numbers between -1020 and 1020.
+    _, deviation = cv2.meanStdDev(cv2.Laplacian(luma, cv2.CV_16S))
+    return float(deviation[0, 0]) ** 2
 
 
 def problems(brightness: float, sharpness: float, blurred_below: float) -> tuple[str, ...]:

@@ -57,6 +57,7 @@ def picture_of(jpeg: bytes, max_bytes: int, max_pixels: int) -> Image:
             raise BadInput(f"is {width_px}x{height_px}, at most {max_pixels} pixels are read", field="jpeg")
         if min(width_px, height_px) < MIN_SIDE_PX:
             raise BadInput(f"is {width_px}x{height_px}, too small to be judged", field="jpeg")
-        return np.asarray(simplejpeg.decode_jpeg(jpeg, colorspace="RGB"), dtype=np.uint8)
+        # Colours of neighbouring pixels are the same in 4:2:0 anyway: smoothing them costs a fifth more.
+        return np.asarray(simplejpeg.decode_jpeg(jpeg, colorspace="RGB", fastupsample=True), dtype=np.uint8)
     except ValueError as error:
         raise BadInput(f"cannot be decoded: {error}", field="jpeg") from error
