@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.transcripts import word_errors
 from inference.backends.silero import SileroBackend
 from inference.backends.whisper import WhisperBackend
 from inference.speech import resume
@@ -17,7 +18,7 @@ from inference.speech.utterance import EndpointTuning
 from inference.speech.vad import VadTuning
 from proto.media import Audio, AudioChunk, AudioGap
 from proto.observations import WordsCommitted
-from tests.support.speech import TEST_MODEL, Clip, Listener, aligned, joined, load, messages, read, word_errors
+from tests.support.speech import TEST_MODEL, Clip, Listener, aligned, joined, load, messages, read
 
 CLEAR = ("01_short_us", "02_short_gb", "04_random_words", "05_dialogue_a", "07_pause_3s", "10_long")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.transcripts import word_errors
 from inference.speech import metrics
 from inference.speech.service import serve
 from inference.speech.settings import SpeechSettings
@@ -20,7 +21,7 @@ from proto.observations import FeatureStatus, SpeechHeard, WordsCommitted
 from proto.views import Committed, Live, Tentative
 from runtime.bus import Bus
 from tests.support.sessions import POLICY, create_session, observations, send
-from tests.support.speech import TEST_MODEL, Clip, load, messages, word_errors
+from tests.support.speech import TEST_MODEL, Clip, load, messages
 from tests.support.wait import eventually
 
 Connect = Callable[[], Awaitable[Bus]]

@@ -11,6 +11,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from bench.transcripts import pairs
 from inference.backends.silero import SileroBackend
 from inference.backends.whisper import WhisperBackend
 from inference.speech.hearing import Event, Heard, Hearing
@@ -92,33 +93,10 @@ def messages(
     return made
 
 
-def word_errors(said: Sequence[str], heard: Sequence[str]) -> int:
-    """Edit distance in words."""
-    row = list(range(len(heard) + 1))
-    for i, word in enumerate(said, 1):
-        before, row[0] = row[0], i
-        for j, other in enumerate(heard, 1):
-            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (word != other))
-    return row[-1]
-
-
 def aligned(said: Sequence[Word], heard: Sequence[Word]) -> list[tuple[Word, Word]]:
-    """Pairs of the same word, by the longest common subsequence."""
-    best = np.zeros((len(said) + 1, len(heard) + 1), int)
-    for i in range(len(said) - 1, -1, -1):
-        for j in range(len(heard) - 1, -1, -1):
-            same = said[i].text == heard[j].text
-            best[i, j] = best[i + 1, j + 1] + 1 if same else max(best[i + 1, j], best[i, j + 1])
-    pairs, i, j = [], 0, 0
-    while i < len(said) and j < len(heard):
-        if said[i].text == heard[j].text and best[i, j] == best[i + 1, j + 1] + 1:
-            pairs.append((said[i], heard[j]))
-            i, j = i + 1, j + 1
-        elif best[i + 1, j] >= best[i, j + 1]:
-            i += 1
-        else:
-            j += 1
-    return pairs
+    """Pairs of the same word, in order."""
+    places = pairs([word.text for word in said], [word.text for word in heard])
+    return [(said[one], heard[other]) for one, other in places]
 
 
 class Listener:
