@@ -28,6 +28,7 @@ from proto.observations import (
     SourceStats,
     SourceUp,
 )
+from proto.signalling import role_of
 from runtime.bus import Bus, Entry
 from runtime.log import get_logger
 
@@ -94,7 +95,7 @@ class Silence:
         watched.reporting = _reporting(state)
         if any(not isinstance(observation, OWN) for observation in observations):
             watched.last_unix_s = now_s
-        if any(isinstance(observation, FROM_SOURCE) for observation in observations):
+        if any(isinstance(o, FROM_SOURCE) and role_of(o.source) == "candidate" for o in observations):
             watched.source_unix_s = now_s
 
     def caught_up(self, number: int, yes: bool) -> None:

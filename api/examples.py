@@ -20,7 +20,7 @@ from api.models import (
     summarise,
 )
 from proto.observations import Word
-from proto.views import Alert, CouldNotTell, Episode, Feature, LedgerLine, Measures, SessionView, Watch
+from proto.views import Alert, CouldNotTell, Episode, Feature, LedgerLine, Measures, SessionView, VoiceShare, Watch
 
 ID = "1qx4z7mk3v9r2t8w"
 _STILL = "a-0001.jpg"
@@ -68,7 +68,24 @@ VIEW = SessionView(
         Feature(name="face", available=True),
         Feature(name="transcript", available=False, reason="no model", command="candor models pull whisper-tiny"),
     ),
-    measures=Measures(frames_seen=310, face_share=0.97, speech_share=0.4, speech_s=24.0, longest_pause_s=4.1, words=58),
+    measures=Measures(
+        frames_seen=310,
+        face_share=0.97,
+        speech_share=0.4,
+        speech_s=24.0,
+        longest_pause_s=4.1,
+        words=58,
+        words_per_min=145.0,
+        pauses=9,
+        pause_mean_s=1.4,
+        speech_dbfs=-24.0,
+        noise_dbfs=-58.0,
+        voiced_share=0.7,
+        sound_problems={"noisy": 3.0},
+        voices=(VoiceShare(voice=0, share=1.0, speech_s=20.8),),
+        voice_unknown_s=3.2,
+        mouth_still_share=0.0,
+    ),
     evidence=(_STILL,),
     metadata={"job": "backend engineer"},
     peak_score=25.0,
@@ -136,6 +153,7 @@ TRANSCRIPT = Transcript(
             words=_WORDS,
         ),
     ),
+    translations=(),
     next_after_seq=None,
 )
 

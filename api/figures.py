@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from api.reported import Expressed, Measure
-from proto.views import Measures
+from api.reported import Expressed, Measure, Voice
+from proto.views import Measures, VoiceShare
 
 NOT_MEASURED = "not measured"
 GEOMETRY = "geometry"
@@ -29,6 +29,16 @@ REASONS = {
     "eyes_closed": "the eyes were closed",
 }
 
+SOUND = {
+    "lost": "sound was lost on its way",
+    "muted": "the microphone gave no sound",
+    "quiet": "the voice was too low",
+    "clipped": "the sound was too loud for the microphone",
+    "noisy": "there was noise",
+    "music": "there was music",
+}
+SHORTEST_S = 0.05
+
 _MEASURES: tuple[tuple[str, str, str], ...] = (
     ("frames_seen", "frames", "Pictures looked at"),
     ("frames_skipped", "frames", "Pictures that could not be read"),
@@ -40,6 +50,14 @@ _MEASURES: tuple[tuple[str, str, str], ...] = (
     ("longest_pause_s", "s", "Longest pause"),
     ("words", "words", "Words"),
     ("words_per_min", "1/min", "Words a minute"),
+    ("pauses", "pauses", "Pauses of half a second and more"),
+    ("pause_mean_s", "s", "Their mean length"),
+    ("speech_dbfs", "dBFS", "Level of the speech (0 is full scale)"),
+    ("noise_dbfs", "dBFS", "Level of the rest"),
+    ("voiced_share", "share", "Share of the speech with a pitch"),
+    ("voice_unknown_s", "s", "Speech that was nobody's for certain"),
+    ("overlap_s", "s", "Time in which candidate and interviewer spoke at once"),
+    ("mouth_still_share", "share", "Share of the speech with a still mouth in view, where that could be compared"),
     ("identity_pct", "%", "Likeness to the reference face, on average (80 % and more count as the same person)"),
     ("identity_checks", "looks", "Looks at the face that could tell whose it is"),
     ("identity_failures", "looks", "Of these, unlike the reference face"),
@@ -51,7 +69,9 @@ _MEASURES: tuple[tuple[str, str, str], ...] = (
 _COUNTED_WITH = {
     "speech_s": "speech_share",
     "longest_pause_s": "speech_share",
+    "pauses": "speech_share",
     "words": "words_per_min",
+    "voice_unknown_s": "voices",
     "identity_checks": "identity_pct",
     "identity_failures": "identity_pct",
     "identity_undecided": "identity_pct",
@@ -77,6 +97,49 @@ def abstentions(taken: Measures) -> tuple[str, ...]:
         f"mostly because {REASONS.get(shy.reason, shy.reason)}."
         for shy in taken.abstained
     )
+
+
+def voices(taken: Measures) -> tuple[Voice, ...]:
+    """Every voice that was told apart, the longest first."""
+    number, found = 0, []
+    for one in taken.voices or ():
+        number += one.role == ""
+        name = "The interviewer's voice" if one.role else f"Voice {number}"
+        found.append(
+            Voice(
+                voice=one.voice,
+                role=one.role,
+                share=one.share,
+                speech_s=one.speech_s,
+                text=f"{name}: {one.share:.0%} of the speech whose voice could be told, {one.speech_s:.1f} s.",
+            )
+        )
+    return tuple(found)
+
+
+def voices_told(taken: Measures) -> str:
+    """How many voices there were, in a sentence."""
+    if taken.voices is None:
+        return f"Whose voices were heard was {NOT_MEASURED}."
+    own = sum(one.role == "" for one in taken.voices)
+    if not own:
+        return "No voice could be told for certain."
+    others = " beside the interviewer's" if _interviewed(taken.voices) else ""
+    return f"One voice was heard{others}." if own == 1 else f"{own} voices were told apart{others}."
+
+
+def sound_problems(taken: Measures) -> tuple[str, ...]:
+    """A sentence for each thing that kept the sound from being judged, the longest first."""
+    lasted = sorted(taken.sound_problems.items(), key=lambda item: (-item[1], item[0]))
+    return tuple(
+        f"The sound could not be judged for {seconds:.1f} s: {SOUND.get(problem, problem)}."
+        for problem, seconds in lasted
+        if seconds >= SHORTEST_S
+    )
+
+
+def _interviewed(voices: tuple[VoiceShare, ...]) -> bool:
+    return any(one.role == "interviewer" for one in voices)
 
 
 def expression(measures: Measures) -> Expressed | None:
@@ -110,4 +173,6 @@ def _figure(value: float | None, unit: str) -> str:
         return f"{value:.1f} %"
     if unit == "s":
         return f"{value:.1f} s"
+    if unit == "dBFS":
+        return f"{value:.1f} dBFS"
     return f"{value:.1f}" if isinstance(value, float) and unit == "1/min" else f"{value:g}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from api import report
-from api.models import EvidenceItem, Segment, Transcript
+from api.models import EvidenceItem, Segment, Transcript, Translation
 from api.reported import Report
 from api.sessions import Sessions
 from proto import subjects
-from proto.observations import EvidenceStored, WordsCommitted
+from proto.observations import EvidenceStored, WordsCommitted, WordsTranslated
 from proto.views import SessionView
 from runtime.bus import Bus
 
@@ -30,6 +30,8 @@ class Findings:
         view = await self._sessions.view(session)
         found = await self._sessions.words(session, after_seq, limit + 1, from_s=from_s)
         segments = tuple(segment_of(words, seq) for words, seq in found[:limit])
+        spoken = {segment.utterance for segment in segments}
+        translated = await self._sessions.translations(session, spoken) if spoken else []
         reason = _text_missing(view)
         return Transcript(
             session=session,
@@ -37,6 +39,7 @@ class Findings:
             reason=reason,
             text=" ".join(segment.text for segment in segments if segment.text),
             segments=segments,
+            translations=tuple(translation_of(observation, seq) for observation, seq in translated),
             next_after_seq=segments[-1].seq if len(found) > limit else None,
         )
 
@@ -78,6 +81,19 @@ def segment_of(observation: WordsCommitted, seq: int) -> Segment:
         model=observation.model,
         final=observation.final,
         words=words,
+    )
+
+
+def translation_of(observation: WordsTranslated, seq: int) -> Translation:
+    """The English of one utterance."""
+    return Translation(
+        seq=seq,
+        utterance=observation.utterance,
+        start_s=observation.start_s,
+        end_s=observation.end_s,
+        text=observation.text,
+        language=observation.language,
+        model=observation.model,
     )
 
 

@@ -6,9 +6,10 @@ import re
 from typing import Annotated
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
-from proto.observations import Word
+from proto.languages import LANGUAGES
+from proto.observations import MAX_HOTWORD, MAX_HOTWORDS, Word
 from proto.views import CouldNotTell, Episode, LedgerLine, Level, SessionView, Status
 
 MAX_LABEL_CHARS = 200
@@ -25,7 +26,16 @@ class CreateSession(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
-            "examples": [{"label": "Interview 4711", "policy": "standard", "metadata": {"job": "backend engineer"}}]
+            "examples": [
+                {
+                    "label": "Interview 4711",
+                    "policy": "standard",
+                    "metadata": {"job": "backend engineer"},
+                    "language": "de",
+                    "hotwords": ["Kubernetes", "Anneliese Kowalczyk"],
+                    "translate": True,
+                }
+            ]
         },
     )
 
@@ -43,6 +53,24 @@ class CreateSession(BaseModel):
             f"keys of 1-{MAX_METADATA_KEY_CHARS} and values of at most {MAX_METADATA_VALUE_CHARS} characters.",
         ),
     ] = {}
+    language: Annotated[
+        str,
+        Field(
+            description="What is spoken, as Whisper's code: en, de, hi. Empty: it is found out from the sound.",
+            json_schema_extra={"enum": ["", *sorted(LANGUAGES)]},
+        ),
+    ] = ""
+    hotwords: Annotated[
+        tuple[Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_HOTWORD)], ...],
+        Field(
+            max_length=MAX_HOTWORDS,
+            description="Names and terms that are likely to be said, so that the transcript spells them right: at most "
+            f"{MAX_HOTWORDS} of 1-{MAX_HOTWORD} characters. They are kept with the session and erased with it.",
+        ),
+    ] = ()
+    translate: Annotated[
+        bool, Field(strict=True, description="Translate what is said in another language into English, too.")
+    ] = False
 
     @field_validator("label")
     @classmethod
@@ -50,6 +78,22 @@ class CreateSession(BaseModel):
         if _CONTROL.search(value):
             raise ValueError("must have no control characters")
         return value
+
+    @field_validator("language")
+    @classmethod
+    def _spoken(cls, value: str) -> str:
+        if value and value not in LANGUAGES:
+            raise ValueError(
+                f"must be empty or one of Whisper's {len(LANGUAGES)} codes, such as en, de or hi (without a region)"
+            )
+        return value
+
+    @field_validator("hotwords")
+    @classmethod
+    def _spelled(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if any(_CONTROL.search(word) for word in value):
+            raise ValueError(f"each must be 1-{MAX_HOTWORD} printable characters")
+        return tuple(dict.fromkeys(value))
 
     @field_validator("metadata")
     @classmethod
@@ -154,10 +198,23 @@ class Segment(Answered, frozen=True, kw_only=True):
     words: tuple[Word, ...]
 
 
+class Translation(Answered, frozen=True, kw_only=True):
+    """English for an utterance spoken in `language`; `utterance` is that of its segments."""
+
+    seq: int
+    utterance: int
+    start_s: float
+    end_s: float
+    text: str
+    language: str
+    model: str
+
+
 class Transcript(Answered, frozen=True, kw_only=True):
     """What was said, as far as it is certain. `available` is false where no speech recognition ran: `reason` says why.
 
-    `next_after_seq` asks for the next page; null on the last.
+    `translations` are those of the page's utterances, where the session asked for them; the last ones of a live session
+    follow a little later. `next_after_seq` asks for the next page; null on the last.
     """
 
     session: str
@@ -165,6 +222,7 @@ class Transcript(Answered, frozen=True, kw_only=True):
     reason: str
     text: str
     segments: tuple[Segment, ...]
+    translations: tuple[Translation, ...]
     next_after_seq: int | None
 
 

@@ -28,6 +28,7 @@ WORDS: dict[str, tuple[str, Need]] = {
     "READING_PATTERN": ("eyes that move as if reading beside the screen", ""),
     "STRESS_HIGH": ("signs of stress", "emotion"),
     "SECOND_VOICE": ("a second voice", "audio"),
+    "VOICE_NOT_FROM_FACE": ("a voice while the mouth in view is still", "audio"),
     "IDENTITY_MISMATCH": ("a face unlike the reference picture, if one is registered", "identity"),
     "TEXT_IN_VIEW": ("readable text in view", "text"),
     "SOURCE_LOST": ("a lost connection", ""),

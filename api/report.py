@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from api import figures
+from api import figures, speaking
 from api.figures import NOT_MEASURED
 from api.models import EvidenceItem, Segment
 from api.reported import AlertClaim, Claim, Missing, Report, RuleState, Stretch, Uncertainty
@@ -19,13 +19,18 @@ REVIEW = (
     "human decides, with the pictures and the circumstances in view."
 )
 NOTHING_RECEIVED = "Neither picture nor sound was received: nothing can be said about this session."
-PARTLY_JUDGED = "At every moment that was received something could be judged, though not every signal of every face."
+PARTLY_JUDGED = "At every moment that was received something could be judged, though not {lacking}."
+ALL_JUDGED = "Everything that was received could be judged."
+LACKING = {"signals": "every signal of every face", "sound": "all of the sound"}
 # Rules whose own names would say more than was seen.
 NAMES = {
     "IDENTITY_MISMATCH": "Face unlike the reference picture",
     "SUSPICIOUS_OBJECT": "Object worth a look",
     "TEXT_IN_VIEW": "Readable text in view",
     "DOCUMENT_COMPARED": "ID document compared",
+    "SECOND_VOICE": "A second voice",
+    "VOICE_NOT_FROM_FACE": "Voice while the mouth in view is still",
+    "SOUND_UNCLEAR": "Sound that could not be judged",
 }
 # What a feature is in words, and what becomes of a session without it.
 FEATURES = {
@@ -36,6 +41,7 @@ FEATURES = {
     "identity": "comparing the face with a reference",
     "expression": "a model for expressions",
     "text": "finding readable text",
+    "voices": "telling voices apart",
 }
 INSTEAD = {"expression": "Expressions were estimated from the shape of the face instead."}
 NO_REVIEW = "No review is recommended by the policy. The score is no verdict either way; a human decides."
@@ -69,6 +75,9 @@ def build(
         recommendation=_recommendation(view),
         could_not_tell=_uncertainty(view),
         measures=figures.measures(view.measures),
+        speaking=speaking.interpret(view.measures),
+        voices=figures.voices(view.measures),
+        voices_text=figures.voices_told(view.measures),
         expression=figures.expression(view.measures),
         rules=tuple(_rule(watch) for watch in view.rules),
         unavailable=_unavailable(view),
@@ -140,16 +149,18 @@ def _rule(watch: Watch) -> RuleState:
 def _uncertainty(view: SessionView) -> Uncertainty:
     told = view.could_not_tell
     share = min(1.0, told.total_s / view.clock_s) if view.clock_s > 0 else None
-    signals = figures.abstentions(view.measures)
+    signals, sound = figures.abstentions(view.measures), figures.sound_problems(view.measures)
     if not _received(view):
         text = NOTHING_RECEIVED
     elif told.total_s < 0.05:
-        text = PARTLY_JUDGED if signals else "Everything that was received could be judged."
+        lacking = [LACKING[name] for name, told in (("signals", signals), ("sound", sound)) if told]
+        text = PARTLY_JUDGED.format(lacking=" and ".join(lacking)) if lacking else ALL_JUDGED
     else:
         part = "" if share is None else f" ({share:.0%} of the session)"
         text = f"For {told.total_s:.1f} s{part} nothing could be judged. This did not raise the score."
     return Uncertainty(
         signals=signals,
+        sound=sound,
         total_s=told.total_s,
         share=share,
         active=told.active,

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from api.models import EvidenceItem, Segment
+from api.speaking import Interpreted
 from proto.views import Level, Severity, Status
 
 
@@ -29,6 +30,20 @@ class Expressed(msgspec.Struct, frozen=True, kw_only=True):
     percentages: dict[str, float]
     model: str
     estimate: bool
+    text: str
+
+
+class Voice(msgspec.Struct, frozen=True, kw_only=True):
+    """One voice that was told apart: its `share` (0-1) of the speech whose voice could be told.
+
+    `voice` counts the voices of the session from 0; `role` is `interviewer` or empty. A voice is no name: whose it is
+    nobody can say from it.
+    """
+
+    voice: int
+    role: Literal["", "interviewer"]
+    share: float
+    speech_s: float
     text: str
 
 
@@ -88,9 +103,13 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Uncertainty(msgspec.Struct, frozen=True, kw_only=True):
-    """For how long nothing could be judged, and what single signals could not be told of. It never raises the score."""
+    """For how long nothing could be judged, and what single signals could not be told of. It never raises the score.
+
+    `sound` says for how long the sound could not be judged, and why; the picture was judged all the same.
+    """
 
     signals: tuple[str, ...]
+    sound: tuple[str, ...]
     total_s: float
     share: float | None
     active: bool
@@ -119,6 +138,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     recommendation: str
     could_not_tell: Uncertainty
     measures: tuple[Measure, ...]
+    speaking: tuple[Interpreted, ...]
+    voices: tuple[Voice, ...]
+    voices_text: str
     expression: Expressed | None
     rules: tuple[RuleState, ...]
     unavailable: tuple[Missing, ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Container
 from typing import TypeVar
 
 import msgspec
@@ -16,7 +16,14 @@ from api.policies import Policies
 from api.settings import ApiSettings
 from proto import codec, policy, subjects
 from proto.errors import BadMessage, BusUnavailable, NotFound
-from proto.observations import EvidenceStored, Observation, SessionCreated, SessionEnded, WordsCommitted
+from proto.observations import (
+    EvidenceStored,
+    Observation,
+    SessionCreated,
+    SessionEnded,
+    WordsCommitted,
+    WordsTranslated,
+)
 from proto.signalling import Close
 from proto.views import CouldNotTell, Measures, SessionView, Status
 from runtime.bus import Bucket, Bus
@@ -27,6 +34,7 @@ OVER: frozenset[Status] = frozenset({"ended", "expired"})
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _TIME_CHARS = 7
 _RANDOM_CHARS = 9
+MAX_TRANSLATIONS = 10_000
 _SETTLE_POLL_S = 0.05
 
 T = TypeVar("T", bound=Observation)
@@ -69,6 +77,9 @@ class Sessions:
             token_sha256=auth.digest(token),
             label=request.label,
             metadata=request.metadata,
+            language=request.language,
+            hotwords=request.hotwords,
+            translate=request.translate,
         )
         await self._append(record)
         log.info("api.session_created", session=record.session, policy=record.policy_name)
@@ -140,6 +151,12 @@ class Sessions:
             return (observation.words[-1].end_s if observation.words else observation.t_s) >= from_s
 
         return await self._collect(session, WordsCommitted, after_seq, limit, wanted)
+
+    async def translations(self, session: str, utterances: Container[int]) -> list[tuple[WordsTranslated, int]]:
+        """Translations of these utterances, in order."""
+        return await self._collect(
+            session, WordsTranslated, 0, MAX_TRANSLATIONS, lambda observation: observation.utterance in utterances
+        )
 
     async def evidence(self, session: str, limit: int) -> list[tuple[EvidenceStored, int]]:
         """At most `limit` stills and clips, oldest first."""

@@ -7,14 +7,14 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from api import auth, metrics
-from api.auth import Keys, Right, Unauthorized
+from api.auth import Forbidden, Keys, Right, Unauthorized
 from api.problems import HttpRefused
 from api.sessions import Sessions
 from api.settings import ApiSettings, listed
-from proto import policy, subjects
+from proto import policy, signalling, subjects
 from proto.errors import BadSettings, NotFound
 from proto.observations import SessionCreated
-from proto.signalling import Answer, Declined, Delete, Done, Offer, OfferReply, Patch, PeerReply
+from proto.signalling import Answer, Declined, Delete, Done, Offer, OfferReply, Patch, PeerReply, Role
 from runtime.bus import Bus, NoResponders
 
 SDP = "application/sdp"
@@ -36,8 +36,12 @@ class Whip:
         self._keys = keys
         self._sessions = sessions
 
-    async def authorize(self, session: str, credential: str) -> SessionCreated:
+    async def authorize(self, session: str, credential: str, role: Role = "candidate") -> SessionCreated:
         """The session's record, if the credential may publish to it: its token, or an API key with the right.
+
+        The token is in the candidate's hands. Whoever publishes as the interviewer says whose voice is not the
+        candidate's, and a helper's voice could hide behind that: where there are keys, it takes one with the right. An
+        open server, which only this machine reaches, has nothing but the token to ask for.
 
         Raises:
             Unauthorized, Forbidden: it may not.
@@ -47,13 +51,15 @@ class Whip:
             raise Unauthorized("publishing needs the session's token as a bearer token")
         record = await self._sessions.record(session)
         if auth.token_matches(credential, record.token_sha256):
+            if role == "interviewer" and not self._keys.open:
+                raise Forbidden("the session's token publishes the candidate; the interviewer needs an API key")
             return record
         if self._keys.open:
             raise Unauthorized("this is not the token of this session")
         self._keys.check(credential, Right.PUBLISH)
         return record
 
-    async def offer(self, record: SessionCreated, sdp: str) -> Answer:
+    async def offer(self, record: SessionCreated, sdp: str, role: Role = "candidate") -> Answer:
         """Ask any ingest node with room for an answer.
 
         Raises:
@@ -68,6 +74,7 @@ class Whip:
             sdp=sdp,
             created_unix_s=record.created_unix_s,
             analysis=policy.parse(record.policy_toml).analysis,
+            role=role,
         )
         try:
             reply: Answer | Declined = await self._asked(
@@ -78,7 +85,13 @@ class Whip:
             metrics.WHIP_OFFERS.labels(str(refusal.status)).inc()
             raise
         metrics.WHIP_OFFERS.labels("201" if isinstance(reply, Answer) else str(reply.status)).inc()
-        return _accepted(reply)
+        answer = _accepted(reply)
+        if signalling.role_of(answer.peer) != role:
+            # The peer never hears the answer, so it never connects, and its place is free again by itself.
+            raise HttpRefused(
+                503, "this ingest node is older than interviewers' sources: update it", {"Retry-After": "60"}
+            )
+        return answer
 
     async def patch(self, session: str, resource: str, sdpfrag: str, if_match: str) -> None:
         """Hand trickled candidates to the peer's node.

@@ -120,7 +120,7 @@ async def publish_command(
                 created = await client.create(label or Path(source).stem, policy)
             whip_url, token = _absolute(created["whip_url"], url), created["token"]
             tell(f"session {created['id']}")
-        session = created.get("id") or whip_url.rstrip("/").rsplit("/", 1)[-1]
+        session = created.get("id") or session_in(whip_url)
         sent_s = await publish(tracks, whip_url, token, say=tell)
         tell(f"sent {sent_s:.0f} s")
     finally:
@@ -136,6 +136,11 @@ async def _end(url: str, key: str, session: str, tell: Say) -> None:
             await client.end(session)
     except CandorError as error:
         tell(f"the session was not ended: {error}")
+
+
+def session_in(whip_url: str) -> str:
+    """Id of the session that a WHIP URL publishes to."""
+    return whip_url.partition("?")[0].rstrip("/").rsplit("/", 1)[-1]
 
 
 def _absolute(url: str, base: str) -> str:

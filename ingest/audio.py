@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import av
 from av.audio.codeccontext import AudioCodecContext
@@ -27,6 +28,9 @@ log = get_logger("ingest")
 _CLOCK_HZ = {"opus": 48_000, "g722": 8_000, "pcma": 8_000, "pcmu": 8_000}
 """RTP clocks; that of G.722 is 8000 although it samples at 16000 (RFC 3551, 4.5.2)."""
 
+PACKET_S = 0.02
+"""How long a packet of sound is until one was decoded: what every sender uses unless it is told otherwise."""
+
 
 class AudioTrack:
     """Decodes as packets arrive (about 2 ms a second of sound, so on the event loop) and appends what comes out.
@@ -48,7 +52,8 @@ class AudioTrack:
         self._resampler = _resampler()
         self._timeline: Timeline | None = None
         self._began = False
-        self._lost = False
+        self._packet_s = PACKET_S
+        self._missing_s = 0.0
         self._seq = 0
         self.chunks_sent = 0
 
@@ -67,7 +72,7 @@ class AudioTrack:
         if self._closed:
             return
         if isinstance(item, Lost):
-            self._lost = True
+            self._missing_s += math.inf if item.restart else item.packets * self._packet_s
             return
         if not item.data or item.codec not in AUDIO:
             return
@@ -81,20 +86,28 @@ class AudioTrack:
         self._timeline = Timeline(_CLOCK_HZ[name])
 
     def _place(self, packet: Packet) -> None:
-        """Where the packet lies on the session's time; whatever is missing before it becomes a gap."""
+        """Where the packet lies on the session's time; whatever is missing before it becomes a gap.
+
+        What is missing beyond the packets that were lost was never sent. Where in it the loss was nobody knows; it is
+        put last, where a sender that leaves out silence began to speak again.
+        """
         assert self._timeline is not None
         moment = self._timeline.at(packet.timestamp, self._clock.at(packet.arrived_unix_s))
         if not self._began:
             self._began = True
             self._chunker.start(moment.t_s)
-        reason: GapReason = "loss" if self._lost else "pause"
+        if moment.jump_s:
+            metrics.CLOCK_JUMPS.labels("audio").inc()
+        missing_s, self._missing_s = self._missing_s, 0.0
+        if moment.t_s - self._chunker.end_s <= media.CHUNK_S / 10:
+            return
+        self._drain_resampler()
+        reason: GapReason = "loss" if missing_s else "pause"
         if moment.jump_s:
             reason = "jump"
-            metrics.CLOCK_JUMPS.labels("audio").inc()
-        self._lost = False
-        if moment.t_s - self._chunker.end_s > media.CHUNK_S / 10:
-            self._drain_resampler()
-            self._push(self._chunker.gap(moment.t_s, reason))
+        elif missing_s and moment.t_s - self._chunker.end_s - missing_s > self._packet_s:
+            self._push(self._chunker.gap(moment.t_s - missing_s, "pause"))
+        self._push(self._chunker.gap(moment.t_s, reason))
 
     def _decode(self, packet: Packet) -> None:
         assert self._decoder is not None
@@ -102,8 +115,9 @@ class AudioTrack:
             frames = self._decoder.decode(av.Packet(packet.data))
         except av.FFmpegError:
             # The next packet's timestamp shows how much is missing.
-            self._lost = True
+            self._missing_s += self._packet_s
             return
+        self._packet_s = sum(frame.samples / frame.sample_rate for frame in frames) or self._packet_s
         for frame in frames:
             self._resample(frame)
 

@@ -8,7 +8,7 @@ import secrets
 import socket
 from collections.abc import Coroutine
 
-from ingest import metrics
+from ingest import metrics, roles
 from ingest.evidence import Evidence
 from ingest.peer import Peer
 from ingest.rtc import CODEC
@@ -168,6 +168,8 @@ class Node:
         checked = check_offer(offer.sdp)
         if isinstance(checked, Declined):
             return None, checked
+        if (refusal := roles.refused(offer.role, checked, offer.analysis)) is not None:
+            return None, refusal
         peer = Peer(self._bus, self._settings, self.name, offer, checked)
         answer: Answer | Declined
         try:
@@ -184,7 +186,7 @@ class Node:
         if isinstance(answer, Declined):
             await _discard(peer)
             return None, answer
-        if offer.analysis.evidence:
+        if offer.analysis.evidence and offer.role == "candidate":
             self._evidence.watch(peer.session, peer.id, peer.ring)
         return peer, answer
 
@@ -201,10 +203,10 @@ class Node:
             self._evidence.forget(peer.session, peer.id)
 
     async def _replace_others(self, peer: Peer) -> None:
-        """A publisher that came back has left its earlier connection behind."""
+        """A publisher that came back has left its earlier connection behind; the other role's is not that one."""
         await peer.connected.wait()
         for other in self.peers:
-            if other.session == peer.session and other.id != peer.id:
+            if (other.session, other.role) == (peer.session, peer.role) and other.id != peer.id:
                 other.end("closed")
 
     # What is said to and about peers.

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 
-from ingest import metrics
+from ingest import metrics, roles
 from ingest.assembly import Assembler, Packet
 from ingest.audio import AudioTrack
 from ingest.clock import SessionClock
@@ -36,7 +36,8 @@ class Peer:
     """A peer connection and what is made of its tracks. `answer` once, then `run` until it has ended."""
 
     def __init__(self, bus: Bus, settings: IngestSettings, node: str, offer: Offer, checked: CheckedOffer) -> None:
-        self.id = secrets.token_hex(8)
+        self.id = roles.name(offer.role, secrets.token_hex(8))
+        self.role = offer.role
         self.session = offer.session
         self.etag = secrets.token_hex(8)
         self.ring = Ring(settings.ring_s, int(settings.ring_mib * 1024 * 1024))
@@ -51,6 +52,7 @@ class Peer:
         self.video = VideoTrack(self._clock, offer.analysis, limits, self._frames.offer)
         self.audio = AudioTrack(bus, offer.session, self.id, self._clock, settings.audio_outbox_s)
         self._hears = checked.audio and offer.analysis.audio
+        self._sees = roles.sees(offer.role, checked)
         self._assembler = Assembler()
         self._connected = asyncio.Event()
         self._settled = asyncio.Event()
@@ -64,7 +66,9 @@ class Peer:
             BadInput: the offer cannot be answered.
             Unavailable: no UDP port is free.
         """
-        on_packet: dict[str, OnPacket] = {"video": self._video_packet, "audio": self._audio_packet}
+        on_packet: dict[str, OnPacket] = {"audio": self._audio_packet}
+        if self.role == "candidate":
+            on_packet["video"] = self._video_packet
         sdp = await self._rtc.answer(self._checked, on_packet, self.video.wants_key)
         return Answer(sdp=sdp, node=self._node, peer=self.id, etag=self.etag)
 
@@ -112,7 +116,7 @@ class Peer:
 
     async def run(self) -> None:
         """Publish what the peer sends until it ends, then its end."""
-        if self._checked.video:
+        if self._sees:
             self.video.start()
         sending = [asyncio.create_task(self._frames.run())]
         storing = [asyncio.create_task(self._reports.run())]
@@ -150,14 +154,14 @@ class Peer:
             self.end("failed")
             log.warning("ingest.never_connected", session=self.session, peer=self.id, missing=self._rtc.missing)
             return self._reason.result()
-        log.info("ingest.peer_up", session=self.session, peer=self.id)
+        log.info("ingest.peer_up", session=self.session, peer=self.id, role=self.role)
         up = SourceUp(
             session=self.session,
             source=self.id,
             seq=0,
             t_s=self._clock.now(),
             node=self._node,
-            video=self._checked.video,
+            video=self._sees,
             audio=self._checked.audio,
         )
         self._reports.up(up)

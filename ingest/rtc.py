@@ -128,16 +128,22 @@ class RtcConnection:
     async def answer(self, offer: CheckedOffer, on_packet: dict[str, OnPacket], wants_key: Callable[[], bool]) -> str:
         """SDP answer with all of our candidates; packets of each kind of track go to `on_packet[kind]` from then on.
 
+        A kind that `on_packet` leaves out is answered inactive, and whatever comes of it goes nowhere.
+
         Raises:
             BadInput: the offer has nothing that can be decoded, or does not parse after all.
             Unavailable: no UDP port is free.
         """
         await self._set_offer(offer)
         for transceiver in self._pc.getTransceivers():
-            tap = _Tap(transceiver.receiver, transceiver.kind, self._clock, on_packet[transceiver.kind], wants_key)
+            kind = transceiver.kind
+            if kind not in on_packet:
+                transceiver.direction = "inactive"
+            tap = _Tap(transceiver.receiver, kind, self._clock, on_packet.get(kind, _nowhere), wants_key)
             setattr(transceiver.receiver, JITTER_BUFFER, tap)
             setattr(transceiver.receiver, DECODER_QUEUE, _EndedQueue())
-            self._taps[transceiver.kind] = tap
+            if kind in on_packet:
+                self._taps[kind] = tap
         ice.apply(self._policy, self._connection)
         self._listen(self._connection)
         try:
@@ -229,6 +235,10 @@ class RtcConnection:
         for task in self._resolving:
             task.cancel()
         await self._pc.close()
+
+
+def _nowhere(_item: Packet | Lost) -> None:
+    """What becomes of a packet that nobody wanted."""
 
 
 def _check_parses(sdp: str) -> None:

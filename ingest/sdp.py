@@ -37,7 +37,10 @@ class RemoteCandidate:
 
 @dataclass(frozen=True, slots=True)
 class CheckedOffer:
-    """An offer worth trying. `sdp` is it without its candidates; `ended` says that no more of them will come."""
+    """An offer worth trying. `sdp` is it without its candidates; `ended` says that no more of them will come.
+
+    `audio` and `video` say what is sent: a section that is `inactive` is not.
+    """
 
     sdp: str
     ufrag: str
@@ -59,7 +62,10 @@ class Fragment:
 
 
 def check_offer(text: str) -> CheckedOffer | Declined:
-    """Whether an offer can be answered: one audio and one video at most, sent to us, bundled, over DTLS-SRTP."""
+    """Whether an offer can be answered: one audio and one video at most, bundled, over DTLS-SRTP, and one of them sent.
+
+    A section may be `inactive`: so a publisher offers a device that it does not have, or may not use.
+    """
     if len(text.encode("utf-8", "replace")) > MAX_SDP_BYTES:
         return _malformed(f"the offer is larger than {MAX_SDP_BYTES} bytes")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
@@ -76,7 +82,9 @@ def check_offer(text: str) -> CheckedOffer | Declined:
         refused = next((r for section in sections if (r := _check_section(common, section))), None)
     if refused is not None:
         return refused
-    kinds = [_kind(section) for section in sections]
+    kinds = [_kind(section) for section in sections if _direction(common, section) != "inactive"]
+    if not kinds:
+        return _refused("neither audio nor video is sent (one must be a=sendonly)")
     return CheckedOffer(
         sdp="\r\n".join(line for line in lines if not line.startswith(_DROPPED)) + "\r\n",
         ufrag=_attribute("ice-ufrag", sections[0], common) or "",
@@ -185,10 +193,15 @@ def _check_transport(common: list[str], section: list[str]) -> Declined | None:
         return _refused(f"{kind} must be sent over DTLS-SRTP (UDP/TLS/RTP/SAVPF)")
     if "a=rtcp-mux" not in section:
         return _refused("RTP and RTCP must share a port (a=rtcp-mux)")
-    own = [line[2:] for line in (*common, *section) if line[2:] in _DIRECTIONS]
-    if media[2] == "0" or (own and own[-1] not in ("sendonly", "sendrecv")):
+    if media[2] == "0" or _direction(common, section) == "recvonly":
         return _refused(f"{kind} is offered but not sent (it must be a=sendonly)")
     return None
+
+
+def _direction(common: list[str], section: list[str]) -> str:
+    """The section's direction, or that of the whole session, or what no word of it means (RFC 8866, 6.7)."""
+    own = [line[2:] for line in (*common, *section) if line[2:] in _DIRECTIONS]
+    return own[-1] if own else "sendrecv"
 
 
 def _attribute(name: str, *places: list[str]) -> str | None:

@@ -2,12 +2,14 @@
 
 An RTP timestamp is 32 bits of an arbitrary origin; all it promises is that it counts media. The first packet anchors it
 at its arrival, and from there on media time rules, so that jitter on the way does not shake the times of what was seen.
-Three things move the anchor, and each is reported as a jump:
+Four things move the anchor, and each is reported as a jump:
 
 - the clock goes backwards: the sender restarted its clock;
 - the clock is ahead of the arrival by more than `FUTURE_S`: nothing arrives before it is made;
-- every packet of a whole `WINDOW_S` was late by more than `LATE_S`: a network that merely stalled delivers in a burst
-  and catches up, so being late throughout means that the clock stood still, or drifted.
+- nothing came for more than `LATE_S`, and what comes since is late by that and in `RESUME_S` made up for none of it: a
+  network that merely stalled delivers in a burst and catches up, so the clock stood still, as that of a sender may
+  while its microphone is muted;
+- every packet of a whole `WINDOW_S` was late by more than `LATE_S`: the same without a silence before, or a drift.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ from dataclasses import dataclass
 FUTURE_S = 0.5
 LATE_S = 1.0
 WINDOW_S = 5.0
+RESUME_S = 0.5
+CAUGHT_UP_S = 0.1
+"""Lateness made up for within RESUME_S that shows a backlog being delivered; jitter alone is less."""
 _WRAP = 1 << 32
 
 
@@ -39,6 +44,9 @@ class Timeline:
         self._last_t_s = 0.0
         self._window_start_s = 0.0
         self._window_late_s = float("inf")
+        self._last_arrival_s = 0.0
+        self._resumed_s: float | None = None
+        self._resumed_late_s = 0.0
         self.drift_s = 0.0
         self.jumps = 0
 
@@ -49,6 +57,7 @@ class Timeline:
         `drift_s` then says how late the fastest packet of the last whole window was.
         """
         rtp %= _WRAP
+        silent_s, self._last_arrival_s = arrival_s - self._last_arrival_s, arrival_s
         if self._last_rtp is None:
             self._last_rtp = rtp
             self._anchor(arrival_s, arrival_s)
@@ -58,13 +67,25 @@ class Timeline:
         self._ticks += step
         t_s = self._anchor_s + self._ticks / self._clock_hz
         late_s = arrival_s - t_s
-        if step < 0 or late_s < -FUTURE_S or self._late_throughout(late_s, arrival_s):
+        stood_still = self._stood_still(late_s, arrival_s, silent_s)
+        if step < 0 or late_s < -FUTURE_S or stood_still or self._late_throughout(late_s, arrival_s):
             self.jumps += 1
             target_s = max(arrival_s, self._last_t_s)
             self._anchor(target_s, arrival_s)
             return Moment(target_s, target_s - t_s)
         self._last_t_s = max(t_s, self._last_t_s)
         return Moment(self._last_t_s)
+
+    def _stood_still(self, late_s: float, arrival_s: float, silent_s: float) -> bool:
+        """Whether the clock stood still while nothing came. `silent_s` is how long that was before this packet."""
+        if silent_s > LATE_S and late_s > LATE_S:
+            self._resumed_s, self._resumed_late_s = arrival_s, late_s
+        if self._resumed_s is None:
+            return False
+        if self._resumed_late_s - late_s > CAUGHT_UP_S:
+            self._resumed_s = None
+            return False
+        return arrival_s - self._resumed_s >= RESUME_S
 
     def _late_throughout(self, late_s: float, arrival_s: float) -> bool:
         self._window_late_s = min(self._window_late_s, late_s)
@@ -80,6 +101,7 @@ class Timeline:
         self._anchor_s = self._last_t_s = t_s
         self._window_start_s = arrival_s
         self._window_late_s = float("inf")
+        self._resumed_s = None
 
 
 def _signed(difference: int) -> int:

@@ -22,6 +22,19 @@ EARLIEST_S = -1.0
 MAX_SOURCE = 128
 """Characters of a source's name."""
 
+MAX_LANGUAGE = 8
+MAX_HOTWORDS = 50
+MAX_HOTWORD = 64
+"""Characters of one: a name or a term, not a text."""
+
+INTERVIEWER = "interviewer"
+"""Sources of sound whose names begin so carry the interviewer's voice, not the candidate's."""
+
+SoundProblem = Literal["lost", "muted", "quiet", "clipped", "noisy", "music"]
+"""What keeps a second of sound from being judged: packets that never came, a microphone that gives digital silence, a
+voice too low to tell anything of, clipping, noise as loud as the voice, music. None is a reproach."""
+
+HotWord = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_HOTWORD)]
 LossReason = Literal["closed", "failed", "behind", "drained"]
 SessionId = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
 SessionSeconds = Annotated[float, msgspec.Meta(ge=EARLIEST_S, le=MAX_SESSION_S)]
@@ -47,6 +60,8 @@ class SessionCreated(Observation, frozen=True, kw_only=True, tag="session.create
     """First observation of every session. The whole policy travels in it: a replay needs nothing but the log.
 
     `token_sha256` is the hex digest of the session's bearer token. `label` is the platform's own name for the session.
+    `language` is what is spoken (a code as Whisper has them, "en"; empty: found out), `hotwords` are names and terms
+    that are likely to be said, and `translate` asks for an English translation of what is said in another language.
     """
 
     created_unix_s: float
@@ -55,6 +70,9 @@ class SessionCreated(Observation, frozen=True, kw_only=True, tag="session.create
     token_sha256: str
     label: str = ""
     metadata: dict[str, str] = {}
+    language: Annotated[str, msgspec.Meta(max_length=MAX_LANGUAGE)] = ""
+    hotwords: Annotated[tuple[HotWord, ...], msgspec.Meta(max_length=MAX_HOTWORDS)] = ()
+    translate: bool = False
 
 
 class SessionEnded(Observation, frozen=True, kw_only=True, tag="session.ended"):
@@ -258,6 +276,10 @@ class SpeechHeard(Observation, frozen=True, kw_only=True, tag="speech.heard"):
     `pause_s` how long the pause has lasted at its end, `clipped` the share of samples at full scale. `seq` is the whole
     second of session time it lies in. `ended_pause_s` is the longest pause that ended within it (speech came back).
     A successor re-reads AUDIO from the message `resume_seq` and judges from session second `resume_s` on.
+
+    `whisper_likelihood` (0-1) says how much the speech is like a whisper, `voiced_share` (0-1) how much of it has a
+    pitch, `speech_dbfs` and `noise_dbfs` are the levels of its speech and of the rest; each is None where too little of
+    it was there to tell. `problems` names what made it unfit to be judged.
     """
 
     duration_s: float
@@ -270,6 +292,30 @@ class SpeechHeard(Observation, frozen=True, kw_only=True, tag="speech.heard"):
     ended_pause_s: float = 0.0
     resume_s: float | None = None
     resume_seq: int = 0
+    voiced_share: float | None = None
+    speech_dbfs: float | None = None
+    noise_dbfs: float | None = None
+    problems: tuple[SoundProblem, ...] = ()
+
+
+class VoiceHeard(Observation, frozen=True, kw_only=True, tag="voice.heard"):
+    """Whose voice `duration_s` of speech from `t_s` on is. `seq` is its beginning in hundredths of a session second.
+
+    `voice` counts the voices of a session in the order in which they were first told apart, from 0; None is "could not
+    tell" (too short, too noisy, between two voices), and `reason` says why. `role` is `interviewer` where the voice is
+    one that was enrolled or came as a source of its own. `similarity` is the cosine to that voice's mean, -1 to 1;
+    `silhouette` (-1 to 1) says how well the session's voices stand apart, None with fewer than two. `overlap_s` is how
+    long the interviewer's own source spoke at the same time.
+    """
+
+    duration_s: float
+    model: str
+    voice: int | None = None
+    role: Literal["", "interviewer"] = ""
+    similarity: float | None = None
+    silhouette: float | None = None
+    overlap_s: float = 0.0
+    reason: str = ""
 
 
 class Word(msgspec.Struct, frozen=True, kw_only=True):
@@ -298,6 +344,17 @@ class WordsCommitted(Observation, frozen=True, kw_only=True, tag="words.committe
     resume_seq: int = 0
 
 
+class WordsTranslated(Observation, frozen=True, kw_only=True, tag="words.translated"):
+    """English for the words of one `utterance` spoken in `language`; `seq` is the utterance's number."""
+
+    utterance: int
+    text: str
+    language: str
+    model: str
+    start_s: float
+    end_s: float
+
+
 class FeatureStatus(Observation, frozen=True, kw_only=True, tag="feature.status"):
     """Whether a feature works for this session: published once by the worker that would provide it."""
 
@@ -322,6 +379,8 @@ AnyObservation = (
     | FaceRegistered
     | DocumentCompared
     | SpeechHeard
+    | VoiceHeard
     | WordsCommitted
+    | WordsTranslated
     | FeatureStatus
 )

@@ -24,7 +24,8 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What ingest and the workers do for a session. `emotion` allows expression and stress to be inferred at all.
 
     `..._per_s` is how often a frame is looked at for that, 0 never; faces are compared once one is registered.
-    `keep_text` keeps the words read in the picture; otherwise only that there is text, and where.
+    `voices` says whether the voices of a session are told apart by their sound. `keep_text` keeps the words read in the
+    picture; otherwise only that there is text, and where.
     """
 
     fps: Annotated[float, msgspec.Meta(gt=0, le=30)] = 5.0
@@ -32,6 +33,7 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     jpeg_quality: Annotated[int, msgspec.Meta(ge=30, le=100)] = 80
     audio: bool = True
     transcript: bool = True
+    voices: bool = True
     emotion: bool = False
     evidence: bool = True
     objects_per_s: Rate = 2.0
@@ -95,6 +97,7 @@ RULE_NAMES = frozenset(
         "STRESS_HIGH",
         "SUSPICIOUS_OBJECT",
         "TEXT_IN_VIEW",
+        "VOICE_NOT_FROM_FACE",
         "WHISPERING",
     }
 )

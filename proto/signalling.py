@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
+from proto.observations import INTERVIEWER
 from proto.policy import Analysis
 
 MAX_SDP_BYTES = 128 * 1024
 
+Role = Literal["candidate", "interviewer"]
+"""Whose source a peer is. Of the interviewer's only the sound is taken."""
+
+
+def role_of(source: str) -> Role:
+    """Whose source this is, by its name; a peer is the source of what it sends, and has the same name."""
+    return "interviewer" if source.startswith(INTERVIEWER) else "candidate"
+
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
-    """SDP offer of a peer for a session. `created_unix_s` is the session's zero of time."""
+    """SDP offer of a peer for a session. `created_unix_s` is the session's zero of time.
+
+    A peer whose `role` is interviewer is named `interviewer-...`: who asked for it must look whether the answer's peer
+    is, because a node older than the field takes everybody for the candidate.
+    """
 
     session: str
     sdp: str
     created_unix_s: float
     analysis: Analysis
+    role: Role = "candidate"
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="answer"):

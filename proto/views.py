@@ -76,6 +76,15 @@ class Abstention(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class VoiceShare(msgspec.Struct, frozen=True, kw_only=True):
+    """One voice of a session and its `share` (0-1) of the speech whose voice could be told."""
+
+    voice: int
+    share: float
+    speech_s: float
+    role: Literal["", "interviewer"] = ""
+
+
 class Measures(msgspec.Struct, frozen=True, kw_only=True):
     """Figures over the whole session so far; a share is 0-1, None is "not measured".
 
@@ -84,6 +93,15 @@ class Measures(msgspec.Struct, frozen=True, kw_only=True):
     `expression_mean` that of the whole session, both only there where the policy allows it; `expression_model` is
     "geometry" where it is an estimate without a model. `text_looks` counts searches for readable text (None: there was
     none), `text_found` those that found some.
+
+    `pauses` counts the pauses between stretches of speech that lasted half a second or longer, `pause_mean_s` their
+    mean. `speech_dbfs` and `noise_dbfs` are mean levels of speech and of what is left without it, `voiced_share` how
+    much of the speech had a pitch. `sound_problems` gives the seconds of sound for each thing that kept it from being
+    judged (lost, muted, quiet, clipped, noisy, music). `voices` are those that were told apart, the longest first
+    (None: nothing looked); `voice_silhouette` (-1 to 1) says how well they stand apart, `voice_unknown_s` how much
+    speech was nobody's for certain, `overlap_s` how long candidate and interviewer spoke at once (None: the interviewer
+    has no source of its own). `mouth_still_share` is the share of the speech during which the face in view had a still
+    mouth, of what could be compared.
     """
 
     frames_seen: int = 0
@@ -105,6 +123,17 @@ class Measures(msgspec.Struct, frozen=True, kw_only=True):
     expression_mean: dict[str, float] | None = None
     text_looks: int | None = None
     text_found: int = 0
+    pauses: int = 0
+    pause_mean_s: float | None = None
+    speech_dbfs: float | None = None
+    noise_dbfs: float | None = None
+    voiced_share: float | None = None
+    sound_problems: dict[str, float] = {}
+    voices: tuple[VoiceShare, ...] | None = None
+    voice_silhouette: float | None = None
+    voice_unknown_s: float = 0.0
+    overlap_s: float | None = None
+    mouth_still_share: float | None = None
     abstained: tuple[Abstention, ...] = ()
 
 

@@ -16,20 +16,28 @@ from aggregator.risk.gaze import UNKNOWN, Offset
 from aggregator.risk.identity import Likeness
 from aggregator.risk.look import Picture
 from aggregator.risk.text import Line
+from aggregator.risk.voices import Told
 from proto.observations import SeenObject
 from proto.policy import Rule
+
+APART, APART_STILL = 0.3, 0.2
+"""Silhouette (-1 to 1) from which the voices of a session stand apart well enough to speak of two. Pairs of three
+readers had 0.50 to 0.64."""
 
 FRONTAL_TURN_DEG = 25.0
 """With the head turned further than this, it is the head that looks away, not the eyes."""
 
+EPSILON_S = 1e-6
+
 Verdict = bool | None
-Drive = Literal["frame", "objects", "identity", "text", "sound", "source", "nothing"]
+Drive = Literal["frame", "objects", "identity", "text", "sound", "voice", "mouth", "source", "nothing"]
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
     """All that can be judged at `t_s`. `poor` says that packets were lost, so that no picture proves anything.
 
-    `likeness` is None where a comparison could not tell.
+    `likeness` is None where a comparison could not tell, `still` (a mouth that does not move while somebody speaks)
+    where that could not be seen.
     """
 
     t_s: float
@@ -42,6 +50,8 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     likeness: Likeness | None = None
     lines: tuple[Line, ...] = ()
     whisper: float | None = None
+    voice: Told | None = None
+    still: bool | None = None
     connected: bool = True
     loss_reason: str = ""
 
@@ -60,6 +70,8 @@ class Spec:
     `at_once`: a fact, not a measurement, that needs no second look. `in_a_row`: it takes `count` (3) looks
     in a row. `needs` names an inference the policy must allow. `same_as` is a rule that may see the same thing: while
     its episode is open this one is not asked, and within the cool-down after either fired neither does.
+    `measures_hold`: the condition itself sees to `hold_s`, because its moments are not evenly spread; `tell` then gives
+    the whole sentence.
     """
 
     condition: Condition
@@ -70,6 +82,7 @@ class Spec:
     needs: Literal["", "emotion"] = ""
     same_as: str = ""
     tell: Tell | None = None
+    measures_hold: bool = False
 
 
 def threshold(rule: Rule, enter: float, exit_: float, active: bool) -> float:
@@ -171,6 +184,26 @@ def whispering(moment: Moment, rule: Rule, active: bool) -> Verdict:
     return None if whisper is None else whisper >= threshold(rule, 0.7, 0.5, active)
 
 
+def second_voice(moment: Moment, rule: Rule, active: bool) -> Verdict:
+    """Another voice than the candidate's and the interviewer's, for `hold_s` of speech within a minute and in at least
+    `count` (2) pieces, while the voices stand apart by a silhouette of at least `enter`.
+    """
+    told = moment.voice
+    if told is None or told.other is None or moment.poor:
+        return None
+    if not told.other:
+        return False
+    if told.apart is None or told.apart < threshold(rule, APART, APART_STILL, active):
+        return None
+    enough = told.other_s >= rule.hold_s - EPSILON_S and told.times >= (rule.count or 2)
+    return True if active or enough else None
+
+
+def voice_not_from_face(moment: Moment, _rule: Rule, _active: bool) -> Verdict:
+    """Somebody speaks, and the mouth of the only face in view is closed and does not move."""
+    return moment.still
+
+
 def source_lost(moment: Moment, _rule: Rule, _active: bool) -> Verdict:
     """No camera or recording is connected, and one was."""
     return not moment.connected
@@ -211,6 +244,16 @@ def tell_text(moment: Moment, _rule: Rule) -> str:
     return f"Lines: {len(steady)}; the surest {int(100 * surest.confidence)} %, {surest.where}{words}."
 
 
+def tell_voice(moment: Moment, _rule: Rule) -> str:
+    """How long another voice was heard, and how often."""
+    told = moment.voice
+    return "" if told is None else f"Another voice than the candidate's for {told.other_s:.1f} s, {_often(told.times)}."
+
+
+def _often(times: int) -> str:
+    return "heard once" if times == 1 else f"heard {times} times"
+
+
 RULES: dict[str, Spec] = {
     "PHONE_DETECTED": Spec(phone, "objects", "A phone in view", same_as="PHONE_PARTIAL_DETECTED"),
     "PHONE_PARTIAL_DETECTED": Spec(phone_partial, "objects", "Part of a phone in view", same_as="PHONE_DETECTED"),
@@ -222,11 +265,12 @@ RULES: dict[str, Spec] = {
     "WHISPERING": Spec(whispering, "sound", "A voice like a whisper"),
     "READING_PATTERN": Spec(reading_pattern, "frame", "Eyes moving as if reading beside the screen"),
     "STRESS_HIGH": Spec(unmeasured, "nothing", "Signs of stress", needs="emotion"),
-    "SECOND_VOICE": Spec(unmeasured, "nothing", "A second voice"),
+    "SECOND_VOICE": Spec(second_voice, "voice", "Another voice", tell=tell_voice, measures_hold=True),
     "IDENTITY_MISMATCH": Spec(
         identity_mismatch, "identity", "A face unlike the reference picture", in_a_row=True, tell=tell_likeness
     ),
     "TEXT_IN_VIEW": Spec(text_in_view, "text", "Readable text in view", tell=tell_text),
+    "VOICE_NOT_FROM_FACE": Spec(voice_not_from_face, "mouth", "A voice while the mouth in view was still"),
     "SOURCE_LOST": Spec(source_lost, "source", "Connection over", at_once=True),
 }
 

@@ -6,14 +6,16 @@ from collections.abc import Callable
 
 import msgspec
 
-from aggregator.risk import ledger
+from aggregator.risk import ledger, sound
 from aggregator.risk.conditions import BY_DRIVE, RULES, Drive, Moment, Spec
+from aggregator.risk.quality import Blind
 from aggregator.risk.state import MAX_ALERTS, MAX_TIMELINE, State
 from aggregator.risk.tracker import IDLE, MAX_GAP_S, Step, Terms, Tracker, end, step, sure_until_s
 from proto.policy import Analysis, Policy, Rule
 from proto.views import Alert, Episode, LedgerLine
 
 COULD_NOT_TELL = "COULD_NOT_TELL"
+SOUND_UNCLEAR = "SOUND_UNCLEAR"
 SOURCE_LOST = "SOURCE_LOST"
 SHORTEST_S = 0.05
 """A shorter spell of "could not tell" is none: it would read "0.0 s"."""
@@ -22,6 +24,9 @@ GAP_LOOKS = 3
 """A policy with few looks a second still vouches for the time between so many of them."""
 
 SOUND_GAP_S = 2.5
+VOICE_GAP_S = 6.0
+"""Between two pieces of speech whose voice is told lie the pauses of those who speak."""
+
 IN_A_ROW = 3
 
 _PER_S: dict[Drive, Callable[[Analysis], float]] = {
@@ -36,10 +41,10 @@ class Draft:
     """A state being changed. Reads policy and state, keeps what differs, `freeze` makes the next state."""
 
     __slots__ = (
-        "abstentions", "alerts", "alerts_dropped", "blind", "clock_s", "end_reason", "evidence", "expression", "eyes",
-        "features", "fired", "frame_s", "gaze", "identity", "late_run", "ledger", "ledger_dropped", "loss_reason",
-        "open", "peak_score", "policy", "reading", "review_s", "seq", "sound_s", "sources", "state", "status", "tally",
-        "text", "timeline", "timeline_dropped", "trackers",
+        "abstentions", "alerts", "alerts_dropped", "blind", "clock_s", "deaf", "end_reason", "evidence", "expression",
+        "eyes", "features", "fired", "frame_s", "gaze", "identity", "late_run", "ledger", "ledger_dropped",
+        "loss_reason", "mouth", "open", "peak_score", "policy", "reading", "review_s", "seq", "sound", "sound_s",
+        "sources", "state", "status", "tally", "text", "timeline", "timeline_dropped", "trackers", "voices",
     )  # fmt: skip
 
     def __init__(self, state: State, policy: Policy, seq: int) -> None:
@@ -74,6 +79,10 @@ class Draft:
         self.expression = state.expression
         self.text = state.text
         self.blind = state.blind
+        self.deaf = state.deaf
+        self.sound = state.sound
+        self.voices = state.voices
+        self.mouth = state.mouth
         self.tally = state.tally
         self.fired: tuple[Alert, ...] = ()
 
@@ -96,6 +105,7 @@ class Draft:
                 max_gap_s=gap_s(drive, self.policy.analysis),
                 least=(rule.count or IN_A_ROW) if spec.in_a_row else 1,
                 told_s=other.fired_s,
+                held=spec.measures_hold,
             )
             taken = step(tracker, verdict, moment.t_s, rule, terms)
             if taken.tracker is not tracker:
@@ -120,17 +130,23 @@ class Draft:
 
     def judge_blind(self, blind_before_open: bool, t_s: float) -> None:
         """Keep the timeline's COULD_NOT_TELL episode in step with `self.blind`."""
-        blind = self.blind
-        if blind.open:
-            detail = ", ".join(reason.replace("_", " ") for reason in blind.reasons)
-            episode = self.open.get(COULD_NOT_TELL)
-            if episode is None or episode.detail != detail:
-                start_s = blind.since_s if blind.since_s is not None else t_s
-                fresh = Episode(kind=COULD_NOT_TELL, severity="info", start_s=start_s, end_s=None, detail=detail)
-                self.open = {**self.open, COULD_NOT_TELL: fresh}
-        elif blind_before_open:
-            end_s = self.state.blind.clear_s
-            self.close_episode(COULD_NOT_TELL, t_s if end_s is None else end_s)
+        detail = ", ".join(reason.replace("_", " ") for reason in self.blind.reasons)
+        self._spell(COULD_NOT_TELL, self.blind, detail, self.state.blind.clear_s if blind_before_open else None, t_s)
+
+    def judge_deaf(self, before: Blind, t_s: float) -> None:
+        """Keep the timeline's SOUND_UNCLEAR episode in step with `self.deaf`."""
+        detail = ", ".join(sound.WORDS.get(reason, reason) for reason in self.deaf.reasons)
+        self._spell(SOUND_UNCLEAR, self.deaf, detail, before.clear_s, t_s)
+
+    def _spell(self, kind: str, now: Blind, detail: str, clear_s: float | None, t_s: float) -> None:
+        if not now.open:
+            self.close_episode(kind, t_s if clear_s is None else clear_s)
+            return
+        episode = self.open.get(kind)
+        if episode is None or episode.detail != detail:
+            start_s = now.since_s if now.since_s is not None else t_s
+            fresh = Episode(kind=kind, severity="info", start_s=start_s, end_s=None, detail=detail)
+            self.open = {**self.open, kind: fresh}
 
     def close_all(self, end_s: float, *, drives: tuple[Drive, ...]) -> None:
         """End every tracker of these drives: what drove them is gone. Nothing is held over."""
@@ -149,7 +165,7 @@ class Draft:
         if kind == COULD_NOT_TELL and end_s - episode.start_s < SHORTEST_S:
             return
         detail = episode.detail
-        if kind in RULES and kind != SOURCE_LOST:
+        if kind in RULES and kind != SOURCE_LOST and not RULES[kind].measures_hold:
             # How long it lasted is known only now; what else was said of it stays.
             _, _, rest = detail.partition(" s.")
             detail = _lasted(RULES[kind].why, end_s - episode.start_s) + rest
@@ -179,7 +195,7 @@ class Draft:
         if name == SOURCE_LOST:
             detail = f"{spec.why}: {moment.loss_reason}."
         if spec.tell is not None and (told := spec.tell(moment, rule)):
-            detail = f"{detail} {told}"
+            detail = told if spec.measures_hold else f"{detail} {told}"
         if taken.event == "opened":
             detail = f"{detail} Not counted again within {rule.cooldown_s:g} s."
         episode = Episode(kind=name, severity=rule.severity, start_s=start_s, end_s=None, detail=detail)
@@ -256,6 +272,10 @@ class Draft:
             expression=self.expression,
             text=self.text,
             blind=self.blind,
+            deaf=self.deaf,
+            sound=self.sound,
+            voices=self.voices,
+            mouth=self.mouth,
             tally=self.tally,
         )
 
@@ -263,7 +283,7 @@ class Draft:
 def gap_s(drive: Drive, analysis: Analysis) -> float:
     """How far apart two looks may lie that vouch for the time between them, in seconds, at the policy's rates."""
     if drive not in _PER_S:
-        return SOUND_GAP_S
+        return VOICE_GAP_S if drive == "voice" else SOUND_GAP_S
     per_s = min(analysis.fps, _PER_S[drive](analysis))
     return max(MAX_GAP_S, GAP_LOOKS / per_s) if per_s > 0 else MAX_GAP_S
 

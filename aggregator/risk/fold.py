@@ -28,7 +28,9 @@ from proto.observations import (
     SourceUp,
     SpeechHeard,
     TextSeen,
+    VoiceHeard,
     WordsCommitted,
+    WordsTranslated,
 )
 from proto.policy import Policy
 from proto.views import Alert
@@ -52,7 +54,9 @@ _HANDLERS: dict[type[Observation], Callable[[Draft, Any], None]] = {
     FaceRegistered: life.face_registered,
     DocumentCompared: life.document_compared,
     SpeechHeard: hearing.speech_heard,
+    VoiceHeard: hearing.voice_heard,
     WordsCommitted: hearing.words_committed,
+    WordsTranslated: hearing.words_translated,
 }
 
 

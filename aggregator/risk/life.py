@@ -1,12 +1,16 @@
-"""Folding a session's life: sources come and go, the session ends, features report, evidence is filed."""
+"""Folding a session's life: sources come and go, the session ends, features report, evidence is filed.
+
+A source of the interviewer is not a candidate who is there: it comes, goes and loses packets without a word here but
+that time passes, and is not among the state's sources.
+"""
 
 from __future__ import annotations
 
 import msgspec
 
-from aggregator.risk import identity, quality
+from aggregator.risk import identity, matching, quality, voices
 from aggregator.risk.conditions import Drive, Moment
-from aggregator.risk.draft import COULD_NOT_TELL, Draft
+from aggregator.risk.draft import COULD_NOT_TELL, SOUND_UNCLEAR, Draft
 from aggregator.risk.state import MAX_EVIDENCE, MAX_FEATURES, MAX_SOURCES, Source
 from proto.observations import (
     DocumentCompared,
@@ -21,6 +25,7 @@ from proto.observations import (
     SourceStats,
     SourceUp,
 )
+from proto.signalling import role_of
 from proto.views import Feature
 
 MAX_TEXT = 300
@@ -34,7 +39,7 @@ LOSS_WORDS = {
     "stalled": "nothing arrived any more",
 }
 
-DRIVEN_BY_SOURCE: tuple[Drive, ...] = ("frame", "objects", "identity", "text", "sound")
+DRIVEN_BY_SOURCE: tuple[Drive, ...] = ("frame", "objects", "identity", "text", "sound", "voice", "mouth")
 IDENTITY_MISMATCH = "IDENTITY_MISMATCH"
 FACE_REGISTERED = "FACE_REGISTERED"
 DOCUMENT_COMPARED = "DOCUMENT_COMPARED"
@@ -55,6 +60,8 @@ def count(draft: Draft, *names: str) -> None:
 
 def alive(draft: Draft, source: str, t_s: float) -> None:
     """Something was seen of `source` at `t_s`: it is up, unless it said farewell or this is older than its silence."""
+    if _interviewer(source):
+        return
     known = draft.sources.get(source)
     if known is None:
         _put(draft, source, Source(up=True, video=True, since_s=t_s))
@@ -75,6 +82,9 @@ def source_up(draft: Draft, up: SourceUp) -> None:
         count(draft, "after_end")
         return
     draft.clock_s = max(draft.clock_s, up.t_s)
+    if _interviewer(up.source):
+        draft.voices = voices.joined(draft.voices)
+        return
     _put(draft, up.source, Source(up=True, announced=True, video=up.video, since_s=up.t_s))
     _connected(draft, up.t_s)
 
@@ -85,6 +95,8 @@ def source_lost(draft: Draft, lost: SourceLost) -> None:
         count(draft, "after_end")
         return
     draft.clock_s = max(draft.clock_s, lost.t_s)
+    if _interviewer(lost.source):
+        return
     known = draft.sources.get(lost.source) or Source(up=True, video=True, since_s=lost.t_s)
     _put(draft, lost.source, msgspec.structs.replace(known, up=False, farewell=True, since_s=lost.t_s, poor=False))
     _disconnected(draft, lost.reason, lost.t_s)
@@ -113,6 +125,8 @@ def source_stats(draft: Draft, stats: SourceStats) -> None:
         return
     alive(draft, stats.source, stats.t_s)
     draft.clock_s = max(draft.clock_s, stats.t_s)
+    if _interviewer(stats.source):
+        return
     known = draft.sources[stats.source]
     received = stats.packets_received - known.packets_received
     lost = stats.packets_lost - known.packets_lost
@@ -189,6 +203,10 @@ def document_compared(draft: Draft, compared: DocumentCompared) -> None:
     )
 
 
+def _interviewer(source: str) -> bool:
+    return role_of(source) == "interviewer"
+
+
 def _put(draft: Draft, name: str, source: Source) -> None:
     sources = {**draft.sources, name: source}
     if len(sources) > MAX_SOURCES:
@@ -211,6 +229,7 @@ def _disconnected(draft: Draft, reason: str, t_s: float) -> None:
         return
     draft.status = "stalled"
     draft.loss_reason = LOSS_WORDS.get(reason, reason[:MAX_TEXT])
+    matching.settle(draft, final=True)
     draft.close_all(t_s, drives=DRIVEN_BY_SOURCE)
     clear_blind(draft, t_s)
     draft.judge("source", Moment(t_s=t_s, connected=False, loss_reason=draft.loss_reason))
@@ -223,12 +242,17 @@ def _finish(draft: Draft, status: str, reason: str, t_s: float) -> None:
     draft.clock_s = max(draft.clock_s, t_s)
     draft.status = "expired" if status == "expired" else "ended"
     draft.end_reason = reason[:MAX_TEXT]
+    matching.settle(draft, final=True)
     draft.close_all(t_s, drives=(*DRIVEN_BY_SOURCE, "source"))
     clear_blind(draft, t_s)
 
 
 def clear_blind(draft: Draft, t_s: float) -> None:
-    """End a spell of "could not tell": what could not be judged is gone."""
-    blind = draft.blind
-    draft.blind = quality.close(blind, t_s if blind.clear_s is None else blind.clear_s)
-    draft.close_episode(COULD_NOT_TELL, t_s if blind.clear_s is None else blind.clear_s)
+    """End a spell of "could not tell", of the picture and of the sound: what could not be judged is gone."""
+    blind, deaf = draft.blind, draft.deaf
+    blind_end_s = t_s if blind.clear_s is None else blind.clear_s
+    deaf_end_s = t_s if deaf.clear_s is None else deaf.clear_s
+    draft.blind = quality.close(blind, blind_end_s)
+    draft.deaf = quality.close(deaf, deaf_end_s)
+    draft.close_episode(COULD_NOT_TELL, blind_end_s)
+    draft.close_episode(SOUND_UNCLEAR, deaf_end_s)

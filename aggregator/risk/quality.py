@@ -31,11 +31,21 @@ class Blind(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     total_s: float = 0.0
 
 
-def watch(blind: Blind, reasons: tuple[str, ...], t_s: float) -> Blind:
-    """Blind after a moment at `t_s` that could not be judged for `reasons` (empty: it could)."""
+def watch(
+    blind: Blind,
+    reasons: tuple[str, ...],
+    t_s: float,
+    *,
+    after_s: float = BLIND_AFTER_S,
+    clear_after_s: float = CLEAR_AFTER_S,
+) -> Blind:
+    """Blind after a moment at `t_s` that could not be judged for `reasons` (empty: it could).
+
+    A spell opens once it has lasted for `after_s`, and is over once nothing was wrong for `clear_after_s`.
+    """
     if reasons:
         since_s = t_s if blind.since_s is None else blind.since_s
-        opened = blind.open or t_s - since_s >= BLIND_AFTER_S
+        opened = blind.open or t_s - since_s >= after_s
         told = blind.reasons
         for reason in reasons:
             if reason not in told and len(told) < MAX_REASONS:
@@ -49,7 +59,7 @@ def watch(blind: Blind, reasons: tuple[str, ...], t_s: float) -> Blind:
         return Blind(total_s=blind.total_s)
     if blind.clear_s is None:
         return msgspec.structs.replace(blind, clear_s=t_s)
-    return close(blind, blind.clear_s) if t_s - blind.clear_s >= CLEAR_AFTER_S else blind
+    return close(blind, blind.clear_s) if t_s - blind.clear_s >= clear_after_s else blind
 
 
 def doubted(blind: Blind, problems: frozenset[str]) -> bool:

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 import msgspec
 
-from aggregator.risk import abstention, expression, eyes, gaze, identity, life, look, quality, reading, text
+from aggregator.risk import (
+    abstention,
+    expression,
+    eyes,
+    gaze,
+    hearing,
+    identity,
+    life,
+    look,
+    matching,
+    mouth,
+    quality,
+    reading,
+    text,
+    voices,
+)
 from aggregator.risk.conditions import FRONTAL_TURN_DEG, Moment
 from aggregator.risk.draft import Draft
 from aggregator.risk.look import Picture
@@ -38,6 +53,8 @@ def frame_seen(draft: Draft, frame: FrameSeen) -> None:
     _look_further(draft, frame, moment, picture)
     draft.expire("text", t_s)
     draft.expire("sound", t_s)
+    matching.frame_seen(draft, frame, picture, poor=moment.poor)
+    hearing.fell_silent(draft, t_s)
     reasons = (*picture.unfit, *picture.hidden)
     if moment.poor:
         reasons = (*reasons, quality.LOST_PACKETS)
@@ -122,6 +139,8 @@ def _time_went_back(draft: Draft, newest_s: float, t_s: float) -> bool:
         return False
     draft.close_all(t_s, drives=life.DRIVEN_BY_SOURCE)
     life.clear_blind(draft, t_s)
+    draft.mouth = mouth.forget(draft.mouth)
+    draft.voices = voices.forget(draft.voices)
     draft.text = msgspec.structs.replace(draft.text, last_s=None, boxes=())
     draft.reading = reading.NOT_READING
     draft.sound_s = None

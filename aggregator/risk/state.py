@@ -15,16 +15,19 @@ from aggregator.risk.expression import Expression
 from aggregator.risk.eyes import Eyes
 from aggregator.risk.gaze import Gaze
 from aggregator.risk.identity import Identity
+from aggregator.risk.mouth import Mouth
 from aggregator.risk.quality import Blind
 from aggregator.risk.reading import Reading
+from aggregator.risk.sound import Sound
 from aggregator.risk.text import Text
 from aggregator.risk.tracker import Tracker
+from aggregator.risk.voices import Voices
 from proto.errors import BadMessage
 from proto.observations import SessionCreated
 from proto.policy import Policy
 from proto.views import Alert, Episode, Feature, LedgerLine, Status
 
-FOLD_VERSION = 3
+FOLD_VERSION = 4
 """Raised when the fold would give another state for the same log: a snapshot of another version is folded anew."""
 
 MAX_TIMELINE = 300
@@ -87,7 +90,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """State after log sequence `seq`. `frame_s` and `sound_s` are the times of the newest frame and sound judged.
 
     `late_run` counts frames in a row that lay far before the newest. `expression` is always None under a policy that
-    does not allow emotion.
+    does not allow emotion. `blind` is the spell in which no picture can be judged, `deaf` that in which no sound can.
     """
 
     version: int
@@ -121,6 +124,10 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     expression: Expression | None
     text: Text
     blind: Blind
+    deaf: Blind
+    sound: Sound
+    voices: Voices
+    mouth: Mouth
     tally: Tally
 
     @property
@@ -171,6 +178,10 @@ def initial(created: SessionCreated, policy: Policy, policy_hash: str, seq: int)
         expression=None,
         text=Text(),
         blind=Blind(),
+        deaf=Blind(),
+        sound=Sound(),
+        voices=Voices(),
+        mouth=Mouth(),
         tally=Tally(),
     )
 

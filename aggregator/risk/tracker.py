@@ -62,13 +62,15 @@ class Terms(NamedTuple):
     """How a rule is judged beside its numbers. `at_once` is for facts that need no second look (a lost connection);
     everything else is counted over time, so over two moments at least, and fires only with `least` of them in a row.
     Two moments further apart than `max_gap_s` do not vouch for the time between them. `told_s` is when another rule
-    last fired for the same thing: its firing counts for the cool-down.
+    last fired for the same thing: its firing counts for the cool-down. `held`: the condition has seen to the hold
+    itself, so that it holds as soon as it is true.
     """
 
     at_once: bool = False
     max_gap_s: float = MAX_GAP_S
     least: int = 1
     told_s: float | None = None
+    held: bool = False
 
 
 def step(tracker: Tracker, verdict: bool | None, t_s: float, rule: Rule, terms: Terms) -> Step:
@@ -139,7 +141,7 @@ def _fails(tracker: Tracker, t_s: float, counted_s: float, rule: Rule) -> Step:
 
 
 def _fire(tracker: Tracker, t_s: float, rule: Rule, terms: Terms) -> Step:
-    long_enough = tracker.held_s > _EPSILON_S and tracker.held_s >= rule.hold_s - _EPSILON_S
+    long_enough = terms.held or (tracker.held_s > _EPSILON_S and tracker.held_s >= rule.hold_s - _EPSILON_S)
     if not terms.at_once and (tracker.run < terms.least or not long_enough):
         return Step(tracker)
     told_s = max((fired_s for fired_s in (tracker.fired_s, terms.told_s) if fired_s is not None), default=None)

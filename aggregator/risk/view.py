@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
-from aggregator.risk import abstention, expression, ledger
-from aggregator.risk.conditions import RULES, Drive
+from aggregator.risk import abstention, expression, ledger, sound, voices, watching
 from aggregator.risk.state import State
-from proto.policy import Analysis, Policy, Rule
-from proto.views import CouldNotTell, Episode, Measures, SessionView, Watch
+from proto.policy import Analysis
+from proto.views import CouldNotTell, Episode, Measures, SessionView
 
 MIN_EYES_S = 10.0
 """Eyes watched for less than this give no blink rate."""
@@ -18,22 +15,7 @@ MIN_EYES_S = 10.0
 MIN_SPEECH_S = 5.0
 """Speech shorter than this gives no speaking rate."""
 
-PERCENT_DIGITS = 1
-MOSTLY = 0.5
-EYES_UNREAD = {
-    "small": "the face was too small",
-    "turned": "the face was turned too far",
-    "blurred": "the face was too blurred",
-    "dark": "the face was too dark",
-    "bright": "the face was too bright",
-    "occluded": "the face was covered too much",
-    "eyes_closed": "the eyes were closed too long",
-}
-SELDOM_SHARE = 0.5
-MIN_DUE = 10
-"""Fewer looks than this half of those that were due, of at least so many, are said to be few."""
-
-GAZE_RULES = frozenset({"EYES_OFF_SCREEN", "READING_PATTERN"})
+PERCENT_DIGITS = DBFS_DIGITS = 1
 
 
 def view(state: State) -> SessionView:
@@ -67,7 +49,7 @@ def view(state: State) -> SessionView:
         review_s=state.review_s,
         review_at=state.head.policy.review_at,
         end_reason=state.end_reason,
-        rules=tuple(_watch(state, name, policy.rules[name]) for name in _in_order(policy)),
+        rules=tuple(watching.watch(state, name, policy.rules[name]) for name in watching.in_order(policy)),
         timeline_dropped=state.timeline_dropped,
         alerts_dropped=state.alerts_dropped,
         rejected=state.tally.rejected,
@@ -85,7 +67,7 @@ def could_not_tell(state: State) -> CouldNotTell:
 
 def measures(state: State) -> Measures:
     """Shares and rates; None where too little was measured to say."""
-    tally, eyes, likeness = state.tally, state.eyes, state.identity
+    tally, eyes, likeness, heard = state.tally, state.eyes, state.identity, state.sound
     enough_speech = tally.words > 0 and tally.speech_s >= MIN_SPEECH_S
     mean_pct = likeness.total_pct / likeness.checks if likeness.checks else None
     # A second lock: the fold keeps no expression where the policy does not allow it.
@@ -110,6 +92,17 @@ def measures(state: State) -> Measures:
         expression_model="" if felt is None else felt.model,
         text_looks=state.text.looks or None,
         text_found=state.text.found,
+        pauses=heard.pauses,
+        pause_mean_s=heard.pauses_s / heard.pauses if heard.pauses else None,
+        speech_dbfs=_level(heard.speech_dbfs),
+        noise_dbfs=_level(heard.noise_dbfs),
+        voiced_share=sound.mean(heard.voiced),
+        sound_problems=heard.problems,
+        voices=voices.shown(state.voices),
+        voice_silhouette=state.voices.silhouette,
+        voice_unknown_s=state.voices.unknown_s,
+        overlap_s=state.voices.overlap_s if state.voices.interviewer else None,
+        mouth_still_share=_share(state.mouth.still_s, state.mouth.compared_s),
         abstained=abstention.told(state.abstentions, _judged_signals(state)),
     )
 
@@ -150,53 +143,13 @@ def _differs(known: dict[tuple[str, float], Episode], episode: Episode) -> bool:
     return known.get((episode.kind, episode.start_s)) != episode
 
 
+def _level(taken: sound.Mean) -> float | None:
+    dbfs = sound.mean(taken)
+    return None if dbfs is None else round(dbfs, DBFS_DIGITS)
+
+
 def _share(part: float, whole: float) -> float | None:
     return min(1.0, part / whole) if whole > 0 else None
-
-
-def _in_order(policy: Policy) -> list[str]:
-    """Rules in the table's order, those it does not know at the end."""
-    return [name for name in RULES if name in policy.rules] + sorted(set(policy.rules) - set(RULES))
-
-
-def _watch(state: State, name: str, rule: Rule) -> Watch:
-    status, reason = _watched(state, name, rule)
-    tracker = state.trackers.get(name)
-    return Watch(
-        rule=name,
-        severity=rule.severity,
-        weight=rule.weight,
-        state=status,
-        reason=reason,
-        fired=tracker.fired if tracker else 0,
-    )
-
-
-def _watched(state: State, name: str, rule: Rule) -> tuple[Literal["watched", "off", "not_measured"], str]:
-    spec, analysis = RULES.get(name), state.head.policy.analysis
-    if not rule.enabled:
-        return "off", "the policy has this rule disabled"
-    if spec is None:
-        return "not_measured", "this version does not know the rule"
-    if spec.needs == "emotion" and not analysis.emotion:
-        return "off", "the policy does not allow emotion to be inferred"
-    if spec.drive in RATES and not getattr(analysis, RATES[spec.drive]):
-        return "off", f"the policy's {RATES[spec.drive]} is 0"
-    missing = _not_measured(state, spec.drive)
-    if not missing and name in GAZE_RULES and state.gaze.baseline is None:
-        missing = _no_baseline(state)
-    return ("not_measured", missing) if missing else ("watched", _seldom(state, spec.drive))
-
-
-def _seldom(state: State, drive: Drive) -> str:
-    """Says so where busy workers left out most looks: a rule that seldom looked has missed things."""
-    if drive != "objects":
-        return ""
-    analysis, tally = state.head.policy.analysis, state.tally
-    due = int(tally.frames_seen * min(1.0, analysis.objects_per_s / analysis.fps))
-    if due < MIN_DUE or tally.objects_looked >= SELDOM_SHARE * due:
-        return ""
-    return f"only {tally.objects_looked} of about {due} looks were made, the workers were too busy"
 
 
 def _wanted(feature: str, analysis: Analysis) -> bool:
@@ -207,30 +160,9 @@ def _wanted(feature: str, analysis: Analysis) -> bool:
         "text": analysis.text_per_s > 0,
         "expression": analysis.emotion and analysis.expression_per_s > 0,
         "transcript": analysis.audio and analysis.transcript,
+        "translation": analysis.audio and analysis.transcript,
+        "voices": analysis.audio,
     }.get(feature, True)
-
-
-RATES: dict[Drive, str] = {"objects": "objects_per_s", "identity": "identity_per_s", "text": "text_per_s"}
-"""What is looked at only at a rate of its own, and where the policy says how often."""
-
-
-def _not_measured(state: State, drive: Drive) -> str:
-    """Why nothing that drives a rule was measured; empty where it was."""
-    tally, likeness = state.tally, state.identity
-    unknown = likeness.references or likeness.undecided
-    measured, why = {
-        "nothing": (0, "this version has no detector for it"),
-        "objects": (tally.objects_looked, "no object detector looked at any frame"),
-        "identity": (
-            likeness.checks,
-            "no look at the face could tell whose it is" if unknown else "no reference face is registered",
-        ),
-        "text": (state.text.looks, "no frame was searched for text"),
-        "sound": (tally.whisper_heard, "this version has no detector for it"),
-        "frame": (tally.frames_judged, "no frame could be judged"),
-        "source": (1, ""),
-    }[drive]
-    return "" if measured else _lacking(state, drive) or why
 
 
 def _judged_signals(state: State) -> tuple[str, ...]:
@@ -240,20 +172,3 @@ def _judged_signals(state: State) -> tuple[str, ...]:
         abstention.IDENTITY: state.identity.references > 0,
     }
     return tuple(signal for signal in abstention.SIGNALS if wanted.get(signal, True))
-
-
-def _no_baseline(state: State) -> str:
-    """Why nothing is known of where the eyes look; said precisely where they could not be read most of the time."""
-    for shy in abstention.told(state.abstentions, (abstention.GAZE,)):
-        if shy.share > MOSTLY:
-            return f"{EYES_UNREAD[shy.reason]} for the eyes to be read"
-    return "the eyes were not seen steadily enough for a baseline"
-
-
-def _lacking(state: State, feature: str) -> str:
-    """Why a feature does not work here and what an operator runs to have it, if a worker said so."""
-    told = state.features.get(feature)
-    if told is None or told.available:
-        return ""
-    reason = told.reason or "not available here"
-    return f"{reason} (to have it: {told.command})" if told.command else reason

@@ -4,22 +4,37 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Request
+from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.responses import Response
 
 from api import answers
 from api.auth import bearer
 from api.parts import Documented, SessionId, Uses
 from api.problems import HttpRefused
-from api.whip import SDP, SDPFRAG, accepts_sdp, entity_tag
+from api.whip import SDP, SDPFRAG, accepts_sdp, entity_tag, parse_resource
+from proto.signalling import Role, role_of
 
 router = APIRouter(prefix="/v1/whip", tags=["whip"])
 
 Resource = Annotated[str, Path(max_length=129, description="Last segment of the Location that answered the offer.")]
 Authorization = Annotated[str, Header(include_in_schema=False)]
+Publishes = Annotated[
+    Role,
+    Query(
+        description="Whose source this is. The platform, never the candidate's page, may send the interviewer's sound "
+        "as `interviewer`: beside the candidate's, sound only, and with an API key of the role ingest or admin where "
+        "the server has keys. So the interviewer's voice is not taken for a second one in the candidate's room."
+    ),
+]
 
 _ALLOW = "OPTIONS, POST"
 _ALLOW_RESOURCE = "DELETE, OPTIONS, PATCH"
+
+
+def _role(resource: str) -> Role:
+    """Whose source a WHIP session is: who may not open it may not touch it."""
+    _, peer = parse_resource(resource)
+    return role_of(peer)
 
 
 async def _text(request: Request, media_type: str) -> str:
@@ -58,13 +73,21 @@ async def _text(request: Request, media_type: str) -> str:
     },
 )
 async def offer(
-    request: Request, session: SessionId, parts: Uses, _doc: Documented, authorization: Authorization = ""
+    request: Request,
+    session: SessionId,
+    parts: Uses,
+    _doc: Documented,
+    role: Publishes = "candidate",
+    authorization: Authorization = "",
 ) -> Response:
-    """At most one video and one audio track, at most 128 KiB."""
-    record = await parts.whip.authorize(session, bearer(authorization))
+    """At most one video and one audio track, at most 128 KiB. Of an interviewer only the sound is taken.
+
+    A second publisher of the same role takes the place of the first; candidate and interviewer never do of each other.
+    """
+    record = await parts.whip.authorize(session, bearer(authorization), role)
     if not accepts_sdp(request.headers.get("accept", "")):
         raise HttpRefused(406, f"the answer is {SDP}")
-    answer = await parts.whip.offer(record, await _text(request, SDP))
+    answer = await parts.whip.offer(record, await _text(request, SDP), role)
     response = Response(
         answer.sdp,
         201,
@@ -98,7 +121,7 @@ async def trickle(
     if_match: Annotated[str, Header(max_length=200)] = "",
 ) -> Response:
     """Candidates that were found after the offer (RFC 8840). An ICE restart is refused (422): send a new offer."""
-    await parts.whip.authorize(session, bearer(authorization))
+    await parts.whip.authorize(session, bearer(authorization), _role(resource))
     await parts.whip.patch(session, resource, await _text(request, SDPFRAG), if_match)
     return Response(status_code=204)
 
@@ -113,7 +136,7 @@ async def goodbye(
     session: SessionId, resource: Resource, parts: Uses, _doc: Documented, authorization: Authorization = ""
 ) -> Response:
     """Closes the peer; the session goes on until it is ended or expires."""
-    await parts.whip.authorize(session, bearer(authorization))
+    await parts.whip.authorize(session, bearer(authorization), _role(resource))
     await parts.whip.delete(session, resource)
     return Response(status_code=200)
 

@@ -9,7 +9,7 @@ import pytest
 
 from api.settings import ApiSettings
 from proto import subjects
-from proto.observations import EvidenceStored, Word, WordsCommitted
+from proto.observations import EvidenceStored, Word, WordsCommitted, WordsTranslated
 from proto.views import Alert, Feature
 from runtime.bus import Bus
 from tests.support.api import assert_problem, create, running_api
@@ -55,6 +55,32 @@ async def test_transcript_in_pages(http: httpx.AsyncClient, bus: Bus) -> None:
     assert third["next_after_seq"] is None
     late = (await http.get(path, params={"from_s": 3.15})).json()
     assert late["text"] == "word3 there. word4 there."
+
+
+async def test_translations_stand_with_the_page_of_their_utterances(http: httpx.AsyncClient, bus: Bus) -> None:
+    session = (await create(http, language="de", translate=True))["id"]
+    for number in range(3):
+        word = Word(text=f"wort{number}", start_s=number, end_s=number + 0.5, probability=0.9)
+        committed = WordsCommitted(
+            session=session, source="speech", seq=number, t_s=number, utterance=number, words=(word,), language="de",
+            model="tiny", final=True, heard_until_s=number + 1.0,
+        )  # fmt: skip
+        await bus.observe(committed)
+    for number in (0, 2):
+        translated = WordsTranslated(
+            session=session, source="speech", seq=number, t_s=number, utterance=number, text=f"word{number}",
+            language="de", model="tiny", start_s=number, end_s=number + 0.5,
+        )  # fmt: skip
+        await bus.observe(translated)
+    path = f"/v1/sessions/{session}/transcript"
+    whole = (await http.get(path)).json()
+    assert [(one["utterance"], one["text"]) for one in whole["translations"]] == [(0, "word0"), (2, "word2")]
+    first = (await http.get(path, params={"limit": 2})).json()
+    assert [one["text"] for one in first["translations"]] == ["word0"]
+    last = (await http.get(path, params={"limit": 2, "after_seq": first["next_after_seq"]})).json()
+    assert last["translations"][0] | {"seq": 0} == {
+        "seq": 0, "utterance": 2, "start_s": 2.0, "end_s": 2.5, "text": "word2", "language": "de", "model": "tiny",
+    }  # fmt: skip
 
 
 async def test_a_transcript_that_cannot_be_says_why(http: httpx.AsyncClient, bus: Bus) -> None:

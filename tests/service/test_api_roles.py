@@ -80,6 +80,29 @@ async def test_whip_takes_the_session_token_and_keys_that_may_publish(
     assert await offer("supervise") == 403
 
 
+async def test_an_interviewer_takes_a_key_and_never_the_candidates_token(
+    http: httpx.AsyncClient, session: dict[str, str]
+) -> None:
+    """Whoever holds the session's token is in the candidate's room: a helper there must not pass as the interviewer."""
+    url, peer = f"/v1/whip/{session['id']}", f"/v1/whip/{session['id']}/n1.interviewer-0f"
+    fragment = {"Content-Type": "application/trickle-ice-sdpfrag", "If-Match": '"e"'}
+
+    async def statuses(credential: str) -> list[int]:
+        headers = as_(credential)
+        offered = await http.post(url, params={"role": "interviewer"}, content="v=0\r\n", headers=SDP | headers)
+        patched = await http.patch(peer, content="a=candidate:1", headers=fragment | headers)
+        deleted = await http.delete(peer, headers=headers)
+        return [offered.status_code, patched.status_code, deleted.status_code]
+
+    # 503 and 404: let in, and no node is running.
+    assert [await statuses(role) for role in ("ingest", "admin")] == [[503, 404, 404]] * 2
+    assert [await statuses(role) for role in (session["token"], "supervise")] == [[403, 403, 403]] * 2
+    assert [await statuses(role) for role in ("", "z" * 24)] == [[401, 401, 401]] * 2
+    wrong = await http.post(url, params={"role": "helper"}, content="v=0\r\n", headers=SDP | as_("admin"))
+    assert wrong.status_code == 422
+    assert "interviewer" in wrong.json()["detail"]
+
+
 async def test_feeds_take_a_header_or_a_query(http: httpx.AsyncClient, session: dict[str, str]) -> None:
     for path in ("/v1/feed", f"/v1/sessions/{session['id']}/feed"):
         for role, status in (("", 401), ("ingest", 403), (session["token"], 401)):

@@ -9,10 +9,12 @@ import httpx
 import pytest
 
 from api import auth
+from api.models import CreateSession
 from api.settings import ApiSettings
 from proto import policy, subjects
 from proto.codec import decode
-from proto.observations import SessionCreated, SessionEnded
+from proto.languages import LANGUAGES
+from proto.observations import MAX_HOTWORD, MAX_HOTWORDS, MAX_LANGUAGE, SessionCreated, SessionEnded
 from proto.signalling import Close
 from runtime.bus import Bus
 from tests.conftest import Connect
@@ -37,6 +39,55 @@ async def test_a_session_begins_in_the_log(http: httpx.AsyncClient, bus: Bus) ->
     assert policy.parse(record.policy_toml).name == "standard"
     assert auth.token_matches(created["token"], record.token_sha256)
     assert created["token"].encode() not in delivery.data
+
+
+async def test_what_is_said_of_the_speech_lands_in_the_log(
+    http: httpx.AsyncClient, bus: Bus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        " Kubernetes ",
+        "Anneliese Kowalczyk",
+        "\u0928\u092e\u0938\u094d\u0924\u0947",
+        "Kubernetes",
+        "x" * MAX_HOTWORD,
+    ]
+    created = await create(http, language="yue", hotwords=words, translate=True)
+    delivery = await bus.last(subjects.LOG, subjects.log(created["id"], "session.created"))
+    assert delivery is not None
+    record = decode(delivery.data, SessionCreated)
+    assert (record.language, record.translate) == ("yue", True)
+    assert record.hotwords == ("Kubernetes", "Anneliese Kowalczyk", words[2], "x" * MAX_HOTWORD)
+    plain = await bus.last(subjects.LOG, subjects.log((await create(http))["id"], "session.created"))
+    assert plain is not None
+    record = decode(plain.data, SessionCreated)
+    assert (record.language, record.hotwords, record.translate) == ("", (), False)
+    assert_problem(await http.post("/v1/sessions", json={"hotwords": ["Kowalczyk", "x" * 65]}), 422)
+    told = capsys.readouterr()
+    assert "api.session_created" in told.out + told.err
+    assert "Kowalczyk" not in told.out + told.err
+
+
+async def test_the_languages_are_those_of_whisper() -> None:
+    tokenizer = pytest.importorskip("faster_whisper.tokenizer")
+    assert set(tokenizer._LANGUAGE_CODES) == LANGUAGES
+    assert max(map(len, LANGUAGES)) <= MAX_LANGUAGE
+
+
+async def test_the_document_shows_what_can_be_said_of_the_speech(http: httpx.AsyncClient) -> None:
+    document = (await http.get("/openapi.json")).json()
+    schema = document["components"]["schemas"]["CreateSession"]
+    fields = schema["properties"]
+    assert set(fields["language"]["enum"]) == {"", *LANGUAGES}
+    assert fields["hotwords"]["maxItems"] == MAX_HOTWORDS
+    assert (fields["hotwords"]["items"]["minLength"], fields["hotwords"]["items"]["maxLength"]) == (1, MAX_HOTWORD)
+    assert fields["translate"]["type"] == "boolean"
+    assert all(fields[name]["description"] for name in ("language", "hotwords", "translate"))
+    (example,) = schema["examples"]
+    assert CreateSession.model_validate(example).hotwords
+    offer = document["paths"]["/v1/whip/{session}"]["post"]
+    (role,) = (item for item in offer["parameters"] if item["name"] == "role")
+    assert role["schema"]["enum"] == ["candidate", "interviewer"]
+    assert "API key" in role["description"]
 
 
 async def test_urls_lead_where_they_say(http: httpx.AsyncClient) -> None:
@@ -200,6 +251,15 @@ async def test_bad_input_is_named(http: httpx.AsyncClient) -> None:
     assert_problem(await post({"metadata": {"": "v"}}), 422, "metadata")
     assert_problem(await post({"metadata": {"k": 5}}), 422, "metadata.k")
     assert_problem(await post({"labl": "x"}), 422, "labl")
+    for language in ("xx", "EN", "en-GB", "english"):
+        assert_problem(await post({"language": language}), 422, "language", "100 codes")
+    assert_problem(await post({"hotwords": ["x"] * (MAX_HOTWORDS + 1)}), 422, "hotwords", str(MAX_HOTWORDS))
+    assert_problem(await post({"hotwords": ["good", "x" * (MAX_HOTWORD + 1)]}), 422, "hotwords.1", str(MAX_HOTWORD))
+    for blank in ("", "   "):
+        assert_problem(await post({"hotwords": [blank]}), 422, "hotwords.0", "at least 1")
+    assert_problem(await post({"hotwords": ["a\u0000b"]}), 422, "hotwords", "printable")
+    assert_problem(await post({"hotwords": "Kubernetes"}), 422, "hotwords")
+    assert_problem(await post({"translate": "yes"}), 422, "translate")
     assert_problem(await post([]), 422, "body")
     assert_problem(await http.post("/v1/sessions", content=b"{", headers={"content-type": "application/json"}), 422)
     assert_problem(await http.get("/v1/sessions", params={"limit": 0}), 422, "limit")

@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from api.settings import ApiSettings
-from proto.signalling import Declined, Delete, Offer, Patch
+from proto.signalling import Answer, Declined, Delete, Offer, Patch
 from runtime.bus import Bus
 from tests.conftest import Connect
 from tests.support.api import running_api
@@ -85,6 +85,29 @@ async def test_201(whip: Publishing) -> None:
     state = (await whip.http.get(f"/v1/sessions/{whip.session}")).json()
     assert offer.created_unix_s == state["created_unix_s"]
     assert offer.analysis.fps == 5.0
+
+
+async def test_an_open_server_takes_the_interviewer_with_the_token(whip: Publishing) -> None:
+    """Only this machine reaches it, and there are no keys to ask for."""
+    whip.node.offer_reply = Answer(sdp="v=0\r\n", node="n1", peer="interviewer-0f", etag="e")
+    answer = await whip.http.post(f"{whip.url}?role=interviewer", content=OFFER, headers=whip.headers())
+    assert answer.status_code == 201, answer.text
+    assert answer.headers["location"] == f"/v1/whip/{whip.session}/n1.interviewer-0f"
+    (offer,) = whip.node.asked
+    assert isinstance(offer, Offer)
+    assert offer.role == "interviewer"
+    assert_problem(
+        await whip.http.post(f"{whip.url}?role=interviewer", content=OFFER, headers={"Content-Type": SDP}), 401
+    )
+
+
+async def test_a_node_that_takes_the_interviewer_for_the_candidate_is_not_believed(whip: Publishing) -> None:
+    """A node older than the role answers with a peer of the candidate's: nobody is told where, so it never connects."""
+    answer = await whip.http.post(f"{whip.url}?role=interviewer", content=OFFER, headers=whip.headers())
+    assert_problem(answer, 503, "older")
+    assert "location" not in answer.headers
+    assert "v=0" not in answer.text
+    assert (await whip.offer()).status_code == 201
 
 
 @pytest.mark.parametrize(

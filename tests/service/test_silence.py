@@ -11,7 +11,7 @@ from aggregator.settings import AggregatorSettings
 from proto import codec, subjects
 from proto.observations import AnyObservation, SourceStalled
 from runtime.bus import Bus
-from tests.support.observed import created, up
+from tests.support.observed import created, stats, up
 from tests.support.wait import eventually
 
 STALL_S = 0.5
@@ -45,6 +45,24 @@ async def test_a_process_that_stood_still_counts_silence_from_its_awakening(
         assert reported is not None
         # Measured from the last word before the standstill it would be at least as long as that.
         assert STALL_S <= reported.silent_s < STANDSTILL_S
+    finally:
+        stop.set()
+        await task
+
+
+async def test_an_interviewer_who_goes_on_does_not_hide_that_the_candidate_fell_silent(
+    bus: Bus, connect: Callable[[], Awaitable[Bus]]
+):
+    stop = asyncio.Event()
+    settings = AggregatorSettings(node="one", balance_s=0.1, sweep_s=0.1, stall_s=STALL_S)
+    task = asyncio.create_task(serve(settings, await connect(), stop))
+    try:
+        await bus.observe(created(created_unix_s=time.time()))
+        await bus.observe(up())
+        for number in range(40):
+            await bus.observe(stats(number / 10, source="interviewer-0f"))
+            await asyncio.sleep(0.1)
+        assert await stall(bus) is not None
     finally:
         stop.set()
         await task

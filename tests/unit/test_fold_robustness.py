@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from aggregator.risk import expression, fold, ledger, state, text
+from aggregator.risk import expression, fold, ledger, mouth, state, text, voices
 from aggregator.risk.view import view
 from proto.errors import BadMessage
 from proto.observations import (
@@ -41,6 +41,7 @@ from tests.support.observed import (
     document,
     face,
     frame,
+    piece,
     read,
     region,
     registered,
@@ -108,6 +109,15 @@ def some(random_: random.Random, t_s: float) -> AnyObservation:
         *[lambda: frame(t_s, face(expression=felt(random_)), identity=alike(30.0), objects=(phone,))] * 6,
         lambda: FrameSkipped(**about(t_s), reason="broken"),
         lambda: second(t_s, speech_s=wild, pause_s=wild, duration_s=wild, whisper_likelihood=whisper),
+        lambda: second(
+            t_s, speech_dbfs=wild, noise_dbfs=wild, voiced_share=wild, ended_pause_s=wild,
+            problems=random_.choice([(), (), ("muted",), ("noisy", "music")]),
+        ),
+        lambda: piece(
+            t_s, random_.choice([None, 0, 0, 1, number]), duration_s=random_.choice([0.8, 0.8, wild]),
+            overlap_s=random_.choice([0.0, 0.0, wild]), silhouette=random_.choice([None, 0.5, wild]),
+            role=random_.choice(["", "", "", "interviewer"]), reason=hostile,
+        ),
         lambda: stats(t_s, packets_lost=random_.choice([0, 500, -5]), frames_sent=random_.choice([0, 50])),
         lambda: up(t_s, source=f"cam{number % 20}"),
         lambda: SourceLost(**about(t_s, f"cam{number % 20}"), reason="failed"),
@@ -117,7 +127,7 @@ def some(random_: random.Random, t_s: float) -> AnyObservation:
             **about(t_s), alert_id="a", name=f"n{number}", media_type="image/jpeg", sha256="", size_bytes=1
         ),
         lambda: committed(t_s, words),
-    ]
+    ]  # fmt: skip
     return random_.choice(makers)()
 
 
@@ -218,6 +228,8 @@ def test_ten_hours_are_no_bigger_than_their_bounds():
     assert len(now.features) <= state.MAX_FEATURES
     assert len(now.sources) <= state.MAX_SOURCES
     assert len(now.text.boxes) <= text.MAX_REGIONS
+    assert len(now.voices.shares) <= voices.MAX_VOICES
+    assert len(now.mouth.looks) <= mouth.MAX_SECONDS
     assert now.ledger_dropped > 0
     assert len(state.pack(now)) + len(msgspec.msgpack.encode(view(now))) < 700_000
 

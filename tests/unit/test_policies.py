@@ -17,7 +17,7 @@ TABLE = {
     "EYES_OFF_SCREEN": ("high", 15), "LOOKING_AWAY": ("medium", 10), "NO_FACE": ("high", 20),
     "SUSPICIOUS_OBJECT": ("medium", 15), "WHISPERING": ("medium", 10), "READING_PATTERN": ("medium", 12),
     "STRESS_HIGH": ("low", 5), "SECOND_VOICE": ("medium", 10), "IDENTITY_MISMATCH": ("critical", 25),
-    "TEXT_IN_VIEW": ("info", 0), "SOURCE_LOST": ("info", 0),
+    "TEXT_IN_VIEW": ("info", 0), "VOICE_NOT_FROM_FACE": ("info", 0), "SOURCE_LOST": ("info", 0),
 }  # fmt: skip
 
 

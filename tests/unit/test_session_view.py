@@ -18,6 +18,7 @@ from tests.support.observed import (
     calm,
     face,
     frame,
+    piece,
     read,
     registered,
     second,
@@ -42,14 +43,16 @@ def test_nothing_measured_is_said_to_be_nothing_measured():
     rules = watched(shown)
     assert rules["NO_FACE"] == ("not_measured", "no frame could be judged")
     assert rules["PHONE_DETECTED"] == ("not_measured", "no object detector looked at any frame")
-    assert rules["SECOND_VOICE"] == ("not_measured", "this version has no detector for it")
+    for name in ("SECOND_VOICE", "WHISPERING", "VOICE_NOT_FROM_FACE"):
+        assert rules[name] == ("not_measured", "no sound was heard"), name
     assert rules["STRESS_HIGH"] == ("off", "the policy does not allow emotion to be inferred")
     assert rules["IDENTITY_MISMATCH"] == ("not_measured", "no reference face is registered")
     assert rules["TEXT_IN_VIEW"] == ("not_measured", "no frame was searched for text")
     assert shown.measures.identity_pct is None
     assert shown.measures.expression is None
     assert rules["SOURCE_LOST"][0] == "watched"
-    assert watched(view(Folded([up()], FULL).state))["STRESS_HIGH"][0] == "not_measured"
+    stress = watched(view(Folded([up()], FULL).state))["STRESS_HIGH"]
+    assert stress == ("not_measured", "this version has no detector for it")
 
 
 def test_what_was_measured_is_counted():
@@ -169,6 +172,57 @@ def test_what_the_policy_looks_at_never_is_off():
     rules = watched(view(Folded([up(), lacking("objects")], never).state))
     assert rules["PHONE_DETECTED"] == ("off", "the policy's objects_per_s is 0")
     assert rules["TEXT_IN_VIEW"] == ("off", "the policy's text_per_s is 0")
+
+
+def test_without_sound_in_the_policy_rules_of_sound_are_off():
+    rules = watched(view(Folded([up()], STANDARD.replace("audio = true", "audio = false")).state))
+    for name in ("SECOND_VOICE", "WHISPERING", "VOICE_NOT_FROM_FACE"):
+        assert rules[name] == ("off", "the policy's audio is off"), name
+
+
+def test_a_rule_of_sound_that_could_not_be_judged_says_what_was_wrong_with_it():
+    noisy = [second(t, problems=("noisy",), whisper_likelihood=0.9) for t in range(10)]
+    rules = watched(view(Folded([up(), *noisy, piece(3.0, None, reason="noisy")]).state))
+    assert rules["WHISPERING"] == ("not_measured", "the sound could not be judged: noise")
+    assert rules["SECOND_VOICE"] == ("not_measured", "no voice could be told for certain")
+    silent = watched(view(Folded([up(), *(second(t, speech_s=0.0) for t in range(10))]).state))
+    assert silent["WHISPERING"] == ("not_measured", "too little speech was heard")
+    assert silent["SECOND_VOICE"] == ("not_measured", "no voices were told apart")
+    told = watched(view(Folded([up(), second(0, whisper_likelihood=0.1), piece(0.0, 0)]).state))
+    assert told["WHISPERING"] == told["SECOND_VOICE"] == ("watched", "")
+    missing = msgspec.structs.replace(lacking("voices"), reason="no voice encoder", command="candor models pull v")
+    told = watched(view(Folded([up(), missing, second(0)]).state))
+    assert told["SECOND_VOICE"] == ("not_measured", "no voice encoder (to have it: candor models pull v)")
+
+
+def test_pauses_levels_and_problems_of_the_sound_are_measured():
+    loud = second(0, speech_s=1.0, speech_dbfs=-20.0, voiced_share=0.8, ended_pause_s=0.3)
+    low = second(1, speech_s=0.5, speech_dbfs=-32.0, noise_dbfs=-60.0, voiced_share=0.2, ended_pause_s=0.7)
+    later = second(2, speech_s=0.0, noise_dbfs=-54.0, ended_pause_s=1.5, problems=("music", "noisy"))
+    lost = second(3, speech_s=0.0, gap_s=1.0, speech_dbfs=float("nan"), noise_dbfs=-900.0, problems=("lost",))
+    measures = view(Folded([up(), loud, low, later, lost]).state).measures
+    assert (measures.pauses, measures.pause_mean_s) == (2, pytest.approx(1.1))
+    assert measures.speech_dbfs == -24.0
+    assert measures.noise_dbfs == -56.0
+    assert measures.voiced_share == pytest.approx(0.6)
+    assert measures.sound_problems == {"music": 1.0, "noisy": 1.0, "lost": 1.0}
+    nothing = view(Folded([up()]).state).measures
+    assert (nothing.pauses, nothing.pause_mean_s, nothing.speech_dbfs, nothing.voiced_share) == (0, None, None, None)
+
+
+def test_voices_are_shown_with_their_share_and_nobodys_speech_beside_them():
+    heard = [*(piece(t, 0) for t in range(6)), piece(6, 1), piece(7, None, reason="short")]
+    measures = view(Folded([up(), *heard, piece(8, 2, role="interviewer")]).state).measures
+    assert measures.voices is not None
+    assert [(one.voice, one.role) for one in measures.voices] == [(0, ""), (1, ""), (2, "interviewer")]
+    assert measures.voices[0].share == pytest.approx(0.75)
+    assert measures.voices[0].speech_s == pytest.approx(4.8)
+    assert measures.voice_unknown_s == pytest.approx(0.8)
+    assert measures.voice_silhouette == 0.5
+    assert measures.overlap_s is None
+    assert view(Folded([up(), second(0)]).state).measures.voices is None
+    own = Folded([up(), up(source="interviewer-1"), piece(0, 0, overlap_s=0.3), piece(1, 0)])
+    assert view(own.state).measures.overlap_s == pytest.approx(0.3)
 
 
 def test_identity_is_watched_once_a_look_could_tell():

@@ -12,6 +12,8 @@ const RULES = {
   READING_PATTERN: "Eyes move as in reading",
   STRESS_HIGH: "Signs of stress",
   SECOND_VOICE: "A second voice",
+  VOICE_NOT_FROM_FACE: "Voice, but a still mouth",
+  SOUND_UNCLEAR: "Sound could not be judged",
   IDENTITY_MISMATCH: "Face unlike the reference picture",
   TEXT_IN_VIEW: "Readable text in view",
   FACE_REGISTERED: "Reference face registered",
@@ -52,6 +54,8 @@ const FEATURES = {
   expression: "Expression model",
   text: "Readable text in view",
   transcript: "Transcript",
+  translation: "Translation",
+  voices: "Telling voices apart",
 };
 
 const EXPRESSIONS = {
@@ -63,6 +67,15 @@ const EXPRESSIONS = {
   ANGRY: "Angry",
   DISGUSTED: "Disgusted",
   FEAR: "Fearful",
+};
+
+const SOUND = {
+  lost: "sound was lost on its way",
+  muted: "the microphone gave no sound",
+  quiet: "the voice was too low",
+  clipped: "the sound was too loud for the microphone",
+  noisy: "there was noise",
+  music: "there was music",
 };
 
 const SIGNALS = {
@@ -97,6 +110,7 @@ export function sentence(name) {
 
 export const rule = (name) => RULES[name] ?? sentence(name);
 export const feature = (name) => FEATURES[name] ?? sentence(name);
+export const soundProblem = (name) => SOUND[name] ?? sentence(name).toLowerCase();
 export const expression = (name) => EXPRESSIONS[name] ?? sentence(name);
 export const level = (name) => LEVELS[name] ?? sentence(name);
 export const severity = (name) => SEVERITIES[name] ?? sentence(name);

@@ -8,6 +8,7 @@ import { isOver, rule } from "../words.js";
 import { Track } from "../track.js";
 import { alertsCard } from "./alerts.js";
 import { headCard, heroCard, unsureCard } from "./head.js";
+import { heardCard } from "./heard.js";
 import { episodesTable, ledgerCard } from "./ledger.js";
 import { expressionCard, identityCard } from "./looks.js";
 import { featuresCard, measuresCard, rulesCard, transcriptCard } from "./panels.js";
@@ -69,6 +70,7 @@ export class Detail {
       transcript: transcriptCard(),
       alerts: alertsCard(this.#session, this.#closed.signal),
       measures: measuresCard(),
+      heard: heardCard(),
       identity: identityCard(),
       expression: expressionCard(),
       features: featuresCard(),
@@ -83,7 +85,7 @@ export class Detail {
     byId("detail").setAttribute("aria-labelledby", "detail-title");
     byId("detail").replaceChildren(
       ...["head", "hero", "unsure", "track"].map((name) => cards[name].element),
-      h("div", { class: "columns" }, column("ledger", "measures", "features"), column("transcript", "alerts", "identity", "expression", "rules")),
+      h("div", { class: "columns" }, column("ledger", "measures", "heard", "features"), column("transcript", "alerts", "identity", "expression", "rules")),
     );
     return cards;
   }

@@ -54,12 +54,15 @@ function updateLine(row, item) {
   setText(row.lastElementChild, item.text.trim());
 }
 
+const missing = (value) => value === null || value === undefined;
+
 const FIGURES = [
   ["Face in view", (m) => percent(m.face_share)],
   ["Eyes off the screen", (m) => percent(m.eyes_off_share)],
   ["Blinks per minute", (m) => trim(m.blinks_per_min, 0)],
   ["Time spent speaking", (m) => percent(m.speech_share)],
   ["Longest pause", (m) => (m.speech_share === null ? NOT_MEASURED : span(m.longest_pause_s))],
+  ["Pauses", (m) => (missing(m.speech_share) ? NOT_MEASURED : (m.pauses ?? 0).toLocaleString("en-GB"))],
   ["Words per minute", (m) => trim(m.words_per_min, 0)],
   ["Words", (m) => (m.words_per_min === null && !m.words ? NOT_MEASURED : m.words.toLocaleString("en-GB"))],
   ["Readable text in view", textFigure],
