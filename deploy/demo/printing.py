@@ -51,6 +51,8 @@ class Report(msgspec.Struct, frozen=True):
     level: Level
     could_not_tell: _Uncertainty
     measures: tuple[_Measure, ...]
+    speaking: tuple[_Measure, ...]
+    voices_text: str
     unavailable: tuple[_Missing, ...]
     rules: tuple[_Rule, ...]
     transcript: tuple[_Segment, ...]
@@ -114,6 +116,8 @@ def print_report(console: Console, report: Report, ledger: Sequence[LedgerLine])
         console.print(table)
     for measure in report.measures[:MEASURES_SHOWN]:
         console.print(Text.assemble(("  · ", "dim"), measure.text))
+    for line in (*(way.text for way in report.speaking), report.voices_text):
+        console.print(Text.assemble(("  · ", "dim"), line))
     unmeasured = [each.rule for each in report.rules if each.state == "not_measured"]
     if unmeasured:
         console.print(Text(f"Not measured, so neither seen nor excluded: {', '.join(unmeasured)}", style="magenta"))
