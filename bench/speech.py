@@ -19,7 +19,7 @@ from pathlib import Path
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from bench import spoken
+from bench import encoder_windows, spoken
 from bench.figures import Report, machine, percentile
 from bench.policies import PACKAGED
 from bench.spoken import Spoken
@@ -79,6 +79,8 @@ def run(folder: Path, seconds: float, counts: Sequence[int], json_file: Path | N
     report = Report()
     report.say(f"Candor on {machine()}")
     report.say(f"{len(clips)} recordings of {folder}, {sum(clip.duration_s for clip in clips):.0f} s of sound")
+    encoder_windows.run(report, clips)
+    report.say("")
     asyncio.run(_measure(clips, seconds, counts, report))
     if json_file is not None:
         report.write(json_file)

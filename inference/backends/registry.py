@@ -16,6 +16,7 @@ BACKENDS: dict[str, str] = {
     "hands": "inference.backends.hands:HandsBackend",
     "person": "inference.backends.person:PersonBackend",
     "text": "inference.backends.text_reader:TextReaderBackend",
+    "voice-encoder": "inference.backends.voice_encoder:VoiceEncoderBackend",
     "yolo": "inference.backends.yolo:YoloBackend",
 }
 """Name to `module:class`, imported only when asked for: a process loads what it uses."""

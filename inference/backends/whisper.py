@@ -2,51 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
+from inference.backends.whisper_batch import ENGLISH, Batches, Hypothesis, Passage, RawSegment
+from inference.backends.whisper_timing import RawWord
 from proto.errors import FeatureMissing, Unavailable
 
-if TYPE_CHECKING:
-    from faster_whisper import WhisperModel
+__all__ = ["ENGLISH", "FEATURE", "Hypothesis", "Passage", "RawSegment", "RawWord", "WhisperBackend"]
 
 FEATURE = "transcript"
 NEEDED = ("config.json", "model.bin", "tokenizer.json")
 """Without tokenizer.json faster-whisper would ask the network for one."""
 
 
-@dataclass(frozen=True, slots=True)
-class RawWord:
-    """A word with times in seconds from the start of the decoded sound."""
-
-    text: str
-    start_s: float
-    end_s: float
-    probability: float
-
-
-@dataclass(frozen=True, slots=True)
-class RawSegment:
-    words: tuple[RawWord, ...]
-    no_speech_probability: float
-    log_probability: float
-
-
-@dataclass(frozen=True, slots=True)
-class Hypothesis:
-    """What the model wrote for a stretch of sound; `language_probability` is 1 where the language was given."""
-
-    segments: tuple[RawSegment, ...]
-    language: str
-    language_probability: float
-
-
 class WhisperBackend:
-    """One model in a folder of CTranslate2 files. `run` may be called from `decoders` threads at once."""
+    """One model in a folder of CTranslate2 files. `run` may be called from `decoders` threads at once.
+
+    `fitted` encodes the sound with half a second to one and a half of padding instead of up to 30 s.
+    """
 
     def __init__(
         self,
@@ -58,6 +32,7 @@ class WhisperBackend:
         threads: int = 2,
         decoders: int = 1,
         beam_size: int = 1,
+        fitted: bool = False,
     ) -> None:
         self.name = name
         self._folder = folder
@@ -66,12 +41,24 @@ class WhisperBackend:
         self._threads = threads
         self._decoders = decoders
         self._beam_size = beam_size
-        self._model: WhisperModel | None = None
+        self._fitted = fitted
+        self._batches: Batches | None = None
+        self._device_used = ""
+        self._multilingual = False
 
     @property
     def device(self) -> str:
         """What runs it, `cpu` or `cuda`, once it is loaded."""
-        return str(self._model.model.device) if self._model else ""
+        return self._device_used
+
+    @property
+    def multilingual(self) -> bool:
+        """Whether the loaded model knows more than English; only such a model translates."""
+        return self._multilingual
+
+    def knows(self, language: str) -> bool:
+        """Whether the loaded model writes a language, by Whisper's code for it."""
+        return self._batches is not None and self._batches.knows(language)
 
     def load(self) -> None:
         """Read the weights; takes seconds for the larger models.
@@ -85,7 +72,7 @@ class WhisperBackend:
         from faster_whisper import WhisperModel  # noqa: PLC0415 - a second of imports
 
         try:
-            self._model = WhisperModel(
+            model = WhisperModel(
                 str(self._folder),
                 device=self._device,
                 compute_type=self._compute_type,
@@ -95,41 +82,25 @@ class WhisperBackend:
             )
         except (RuntimeError, ValueError, OSError) as error:
             raise FeatureMissing(FEATURE, f"the model in {self._folder} does not load: {error}") from error
+        self._device_used, self._multilingual = str(model.model.device), bool(model.model.is_multilingual)
+        self._batches = Batches(model, beam_size=self._beam_size, fitted=self._fitted)
 
-    def run(self, samples: NDArray[np.float32], language: str = "") -> Hypothesis:
-        """Decode up to 30 s of 16 kHz sound (-1..1). An empty language is found out from the sound.
+    def run(self, batch: Sequence[Passage]) -> list[Hypothesis | Unavailable]:
+        """Decode passages together; the answers are in their order, an error stands in the place of its passage.
 
         Raises:
             FeatureMissing: the model is not loaded.
-            Unavailable: the library failed, for example for want of memory.
         """
-        if self._model is None:
+        if self._batches is None:
             raise FeatureMissing(FEATURE, "the model is not loaded")
         try:
-            return self._transcribe(self._model, samples, language)
-        except RuntimeError as error:
-            raise Unavailable(f"{self.name} failed: {error}") from error
-
-    def _transcribe(self, model: WhisperModel, samples: NDArray[np.float32], language: str) -> Hypothesis:
-        # Temperature 0 only: the same sound must give the same words to a worker and to its successor.
-        found, info = model.transcribe(
-            samples,
-            language=language or None,
-            beam_size=self._beam_size,
-            temperature=0.0,
-            condition_on_previous_text=False,
-            word_timestamps=True,
-            vad_filter=False,
-        )
-        segments = tuple(
-            RawSegment(
-                tuple(RawWord(w.word, float(w.start), float(w.end), float(w.probability)) for w in segment.words or ()),
-                float(segment.no_speech_prob),
-                float(segment.avg_logprob),
-            )
-            for segment in found
-        )
-        return Hypothesis(segments, info.language, float(info.language_probability))
+            return list(self._batches.run(batch))
+        except (RuntimeError, ValueError) as error:
+            if len(batch) == 1:
+                return [Unavailable(f"{self.name} failed: {error}")]
+        # One of them broke the batch (or all were too much for the memory): each for itself.
+        return [answer for passage in batch for answer in self.run([passage])]
 
     def close(self) -> None:
-        self._model = None
+        self._batches = None
+        self._device_used, self._multilingual = "", False

@@ -11,7 +11,16 @@ from typing import Annotated, Literal
 import msgspec
 
 Task = Literal[
-    "speech to text", "face detection", "face mesh", "person", "hands", "objects", "identity", "expression", "text"
+    "speech to text",
+    "voices",
+    "face detection",
+    "face mesh",
+    "person",
+    "hands",
+    "objects",
+    "identity",
+    "expression",
+    "text",
 ]
 Colours = Literal["rgb", "bgr"]
 Fit = Literal["stretch", "letterbox", "letterbox_top_left", "align_5_points", "square_crop"]
@@ -22,6 +31,9 @@ Decode = Literal["", "yolox", "yolo_v5", "yolo_v8", "yolo_end_to_end"]
 """Layouts of a detector's output: YOLOX's raw grid; rows of (cx, cy, w, h, objectness, classes); the same without
 objectness, transposed; rows of (x0, y0, x1, y1, score, class) after suppression inside the model."""
 
+Recipe = Literal["resemblyzer"]
+"""The voice encoder of a Resemblyzer wheel as ONNX."""
+
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 Side = Annotated[int, msgspec.Meta(ge=16, le=4096)]
 Bytes = Annotated[int, msgspec.Meta(ge=0, le=1 << 36)]
@@ -30,10 +42,18 @@ Stride = Annotated[int, msgspec.Meta(ge=1, le=256)]
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 
 
+class MadeFrom(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a file's `url` gives instead of the file: something of this checksum and size that `recipe` makes it of."""
+
+    sha256: Sha256
+    size_bytes: Annotated[int, msgspec.Meta(ge=1, le=1 << 36)]
+    recipe: Recipe
+
+
 class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One file. `path` is relative to the models folder (or absolute: an operator's own, then without `url`). With
     `url` there are `sha256` and `size_bytes`, too. `also_sha256` are checksums of further exports that are as good:
-    taken when found, never fetched.
+    taken when found, never fetched. With `made_from` the file is made of what is fetched, which is then thrown away.
     """
 
     path: Text
@@ -41,6 +61,7 @@ class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     sha256: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{64})?$")] = ""
     also_sha256: tuple[Sha256, ...] = ()
     size_bytes: Bytes = 0
+    made_from: MadeFrom | None = None
 
 
 class Hub(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -14,8 +14,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from inference.models import download, hub, integrity
 from inference.models.locks import alone
-from inference.models.manifest import File, Hub
-from proto.errors import Full, NotFound, Unavailable
+from inference.models.manifest import File, Hub, MadeFrom
+from proto.errors import BadInput, Full, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from inference.models.store import Store
@@ -71,21 +71,24 @@ class Pull:
     def _file(self, file: File, final: Path, bars: Progress | None) -> None:
         if not file.url:
             raise NotFound(f"{final} of {self._name} is not here, and its row in the manifest has no url")
-        folder = self._folder_for(file.sha256)
+        # A mirror has the file itself, made already.
+        source = None if self._mirror else file.made_from
+        sha256, size_bytes = (source.sha256, source.size_bytes) if source else (file.sha256, file.size_bytes)
+        folder = self._folder_for(sha256)
         part = folder / (final.name + PART)
-        _check_room(folder, self._name, file.size_bytes)
+        _check_room(folder, self._name, size_bytes + (file.size_bytes if source else 0))
         url = f"{self._mirror}/{file.path}" if self._mirror else file.url
-        row = bars.add_task(f"{self._name}/{final.name}", total=file.size_bytes) if bars else None
+        row = bars.add_task(f"{self._name}/{final.name}", total=size_bytes) if bars else None
 
         def told(have: int) -> None:
             if bars and row is not None:
                 bars.update(row, completed=have)
 
-        download.fetch(url, part, file.size_bytes, told)
-        if integrity.checksum(part) != file.sha256:
+        download.fetch(url, part, size_bytes, told)
+        if integrity.checksum(part) != sha256:
             part.unlink()
             raise Unavailable(f"{final.name} of {self._name} is not the pinned one: thrown away, pull again")
-        integrity.put_in_place(part, final)
+        integrity.put_in_place(_made(self._name, source, part, file) if source else part, final)
 
     def _from_hub(self, source: Hub) -> None:
         folder = self._folder_for(source.revision)
@@ -105,6 +108,22 @@ class Pull:
         folder = self._aside / pin[:12]
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+
+def _made(name: str, source: MadeFrom, part: Path, file: File) -> Path:
+    # The onnx package and the recipe: for a pull of such a model alone.
+    from inference.models.voice import to_onnx  # noqa: PLC0415
+
+    recipes = {"resemblyzer": to_onnx}
+    made = part.with_suffix(".made")
+    try:
+        recipes[source.recipe](part, made)
+    except BadInput as error:
+        raise Unavailable(f"{name} cannot be made of {file.url}: {error}") from error
+    if integrity.checksum(made) != file.sha256:
+        made.unlink()
+        raise Unavailable(f"what was made of {file.url} is not the {name} that is pinned")
+    return made
 
 
 def _bars() -> Progress:

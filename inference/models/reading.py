@@ -108,6 +108,8 @@ def _file_faults(file: File, *, fetched: bool) -> Iterator[tuple[str, str]]:
         yield "path", "must be a plain path without .. in it"
     if file.also_sha256 and not file.sha256:
         yield "also_sha256", "needs sha256"
+    if file.made_from and not file.url:
+        yield "made_from", "needs the url that it is fetched from"
     if not file.url:
         return
     if not fetched:

@@ -58,6 +58,10 @@ class Agreement:
         count = sum(1 for word in self._pending if word.end_s <= until_s)
         return self._commit(self._pending, count)
 
+    def forget(self, keep: int) -> None:
+        """Let go of all committed words but the last `keep`."""
+        del self.committed[:-keep]
+
     def _commit(self, fresh: list[Word], count: int) -> tuple[Word, ...]:
         last_s = self.committed[-1].end_s if self.committed else 0.0
         new: list[Word] = []

@@ -1,4 +1,7 @@
-"""Decoding shared by the sessions of a worker: one queue, ends of utterances first, then in order of asking."""
+"""Decoding shared by the sessions of a worker: one queue, from which what waits is taken in batches.
+
+Ends of utterances come first, then utterances under way in order of asking, then translations.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +10,46 @@ import heapq
 import itertools
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
-from inference.backends.whisper import FEATURE, Hypothesis, WhisperBackend
+from inference.backends.whisper import FEATURE, Hypothesis, Passage, WhisperBackend
 from inference.models.settings import ModelsSettings
 from inference.models.store import Store
-from inference.speech import metrics
+from inference.speech import metrics, windows
+from inference.speech.cadence import Load
 from inference.speech.settings import SpeechSettings
-from inference.speech.transcriber import Request
 from proto.errors import FeatureMissing, Full, Unavailable
 from runtime.log import get_logger
 
 LOOK_AGAIN_S = 30.0
 """A worker without weights looks for them again this often: a model pulled later is used without a restart."""
+GPU_BATCH = 8
+CPU_BATCH = 1
+"""A CPU is busy with one decode: a batch would only make the first of it wait for the last."""
+
+Kind = Literal["final", "partial", "translation"]
+_RANKS: dict[Kind, int] = {"final": 0, "partial": 1, "translation": 2}
 
 log = get_logger("speech")
 
 
+@dataclass(slots=True, order=True)
+class _Job:
+    """A passage that waits, in the order in which it is its turn."""
+
+    rank: int
+    order: int
+    passage: Passage = field(compare=False)
+    started: asyncio.Future[None] = field(compare=False)
+    answer: asyncio.Future[Hypothesis] = field(compare=False)
+
+
 class Decoder:
-    """Runs Whisper in `settings.decoders` threads. A session asks for one decode at a time, so the queue holds at most
-    as many as there are sessions, and each session gets its turn: no session can stand in it twice.
+    """Runs Whisper in `settings.decoders` threads. A session asks for one decode and one translation at a time, so the
+    queue holds at most two for each, and each session gets its turn: none can stand in it twice.
     """
 
     def __init__(self, settings: SpeechSettings) -> None:
@@ -36,9 +58,10 @@ class Decoder:
         self._pool = ThreadPoolExecutor(settings.decoders, thread_name_prefix="whisper")
         self._free = settings.decoders
         self._order = itertools.count()
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._waiting: list[_Job] = []
         self._backend: WhisperBackend | None = None
         self._looked_s = float("-inf")
+        self.load = Load(settings.decoders)
         self.missing: FeatureMissing | None = None
 
     @property
@@ -50,6 +73,25 @@ class Decoder:
     def device(self) -> str:
         """What runs it, `cpu` or `cuda`, or ""."""
         return self._backend.device if self._backend else ""
+
+    @property
+    def multilingual(self) -> bool:
+        """Whether the loaded model knows other languages than English, and translates from them."""
+        return self._backend is not None and self._backend.multilingual
+
+    def knows(self, language: str) -> bool:
+        """Whether the loaded model writes a language."""
+        return self._backend is not None and self._backend.knows(language)
+
+    @property
+    def batch(self) -> int:
+        """Most passages decoded together."""
+        return self._settings.batch or (GPU_BATCH if self.device == "cuda" else CPU_BATCH)
+
+    @property
+    def realtime_factor(self) -> float:
+        """Share of the decoders' time that went into decoding lately; near 1 they are what holds the worker up."""
+        return self.load.realtime_factor(time.perf_counter())
 
     async def ensure(self) -> FeatureMissing | None:
         """Load the model if it is not; returns why there is none."""
@@ -76,79 +118,105 @@ class Decoder:
             threads=settings.threads,
             decoders=settings.decoders,
             beam_size=settings.beam_size,
+            fitted=windows.fitted(settings.fitted_window, model.name),
         )
         backend.load()
         return backend
 
-    async def decode(self, request: Request) -> Hypothesis:
-        """The model's words for a request, when it is its turn.
+    async def decode(self, passage: Passage, kind: Kind) -> Hypothesis:
+        """The model's words for a passage, when it is its turn.
 
         Raises:
             FeatureMissing: no model is loaded.
-            Full: more sessions wait than the worker takes.
+            Full: more decodes wait than the worker's sessions can ask for.
             Unavailable: it failed, or waited or took longer than `decode_timeout_s`.
         """
         if self._backend is None:
             raise self.missing or FeatureMissing(FEATURE, "no model is loaded")
-        kind = "final" if request.final else "partial"
-        asked_s = time.perf_counter()
-        limit_s = self._settings.decode_timeout_s
+        if len(self._waiting) >= 2 * self._settings.max_sessions:
+            raise Full(f"{len(self._waiting)} decodes wait already")
+        loop = asyncio.get_running_loop()
+        job = _Job(_RANKS[kind], next(self._order), passage, loop.create_future(), loop.create_future())
+        heapq.heappush(self._waiting, job)
+        self._call_next()
         try:
-            async with asyncio.timeout(limit_s):
-                await self._turn(urgent=request.final)
-        except TimeoutError as error:
-            metrics.DECODES.labels(kind, "timeout").inc()
-            raise Unavailable(f"a decode waited longer than {limit_s:g} s for its turn") from error
-        started_s = time.perf_counter()
-        metrics.DECODE_WAIT.observe(started_s - asked_s)
-        # The slot is free when the thread is, not when the caller stops waiting for it.
-        job = asyncio.get_running_loop().run_in_executor(
-            self._pool, self._backend.run, request.samples, request.language
-        )
-        job.add_done_callback(self._give_back)
-        try:
-            async with asyncio.timeout(limit_s):
-                hypothesis = await asyncio.shield(job)
-        except TimeoutError as error:
-            metrics.DECODES.labels(kind, "timeout").inc()
-            raise Unavailable(f"a decode took longer than {limit_s:g} s") from error
-        except Unavailable:
-            metrics.DECODES.labels(kind, "failed").inc()
+            hypothesis = await self._answer(job)
+        except Unavailable as error:
+            metrics.DECODES.labels(kind, "timeout" if isinstance(error, _TooLate) else "failed").inc()
             raise
+        finally:
+            self._forget(job)
         metrics.DECODES.labels(kind, "done").inc()
-        metrics.DECODE.observe(time.perf_counter() - started_s)
         return hypothesis
 
-    async def _turn(self, *, urgent: bool) -> None:
-        if self._free > 0 and not self._waiting:
-            self._free -= 1
-            return
-        if len(self._waiting) >= self._settings.max_sessions:
-            raise Full(f"{len(self._waiting)} decodes wait already")
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (0 if urgent else 1, next(self._order), turn))
-        metrics.WAITING.set(len(self._waiting))
+    async def _answer(self, job: _Job) -> Hypothesis:
+        limit_s = self._settings.decode_timeout_s
+        asked_s = time.perf_counter()
         try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._free += 1
-                self._call_next()
-            raise
+            async with asyncio.timeout(limit_s):
+                await job.started
+        except TimeoutError as error:
+            raise _TooLate(f"a decode waited longer than {limit_s:g} s for its turn") from error
+        metrics.DECODE_WAIT.observe(time.perf_counter() - asked_s)
+        try:
+            async with asyncio.timeout(limit_s):
+                return await job.answer
+        except TimeoutError as error:
+            raise _TooLate(f"a decode took longer than {limit_s:g} s") from error
 
-    def _give_back(self, job: asyncio.Future[Hypothesis]) -> None:
-        if not job.cancelled():
-            job.exception()
-        self._free += 1
-        self._call_next()
+    def _forget(self, job: _Job) -> None:
+        """Whoever stops waiting leaves no job behind."""
+        job.started.cancel()
+        job.answer.cancel()
+        if job in self._waiting:
+            self._waiting.remove(job)
+            heapq.heapify(self._waiting)
+        metrics.WAITING.set(len(self._waiting))
 
     def _call_next(self) -> None:
-        while self._free > 0 and self._waiting:
-            _, _, turn = heapq.heappop(self._waiting)
-            if not turn.done():
-                self._free -= 1
-                turn.set_result(None)
+        """Give free threads what waits. Batches form by themselves: out of what came while all threads were busy."""
+        while self._free > 0 and self._waiting and self._backend is not None:
+            jobs = [job for job in self._take() if not job.started.done()]
+            if not jobs:
+                continue
+            self._free -= 1
+            metrics.BATCH.observe(len(jobs))
+            for job in jobs:
+                job.started.set_result(None)
+            passages = [job.passage for job in jobs]
+            # The slot is free when the thread is, not when the caller stops waiting for it.
+            run = asyncio.get_running_loop().run_in_executor(self._pool, self._backend.run, passages)
+            run.add_done_callback(partial(self._done, jobs, time.perf_counter()))
         metrics.WAITING.set(len(self._waiting))
+
+    def _take(self) -> list[_Job]:
+        """The next batch. No transcription waits for a translation in it."""
+        jobs = [heapq.heappop(self._waiting)]
+        translates = jobs[0].rank == _RANKS["translation"]
+        while self._waiting and len(jobs) < self.batch:
+            if (self._waiting[0].rank == _RANKS["translation"]) != translates:
+                break
+            jobs.append(heapq.heappop(self._waiting))
+        return jobs
+
+    def _done(self, jobs: list[_Job], started_s: float, run: asyncio.Future[list[Hypothesis | Unavailable]]) -> None:
+        now_s = time.perf_counter()
+        metrics.DECODE.observe(now_s - started_s)
+        self.load.note(now_s, now_s - started_s, len(jobs))
+        error = None if run.cancelled() else run.exception()
+        for place, job in enumerate(jobs):
+            if job.answer.done():
+                continue
+            if run.cancelled():
+                job.answer.cancel()
+            elif error is not None:
+                job.answer.set_exception(error)
+            elif isinstance(answer := run.result()[place], Unavailable):
+                job.answer.set_exception(answer)
+            else:
+                job.answer.set_result(answer)
+        self._free += 1
+        self._call_next()
 
     async def __aenter__(self) -> Self:
         return self
@@ -159,3 +227,7 @@ class Decoder:
         self._pool.shutdown(wait=False, cancel_futures=True)
         if self._backend is not None:
             self._backend.close()
+
+
+class _TooLate(Unavailable):
+    """The time for an answer is over."""

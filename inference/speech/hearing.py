@@ -136,7 +136,9 @@ class Hearing:
             self._remember(Window(piece.t_s, before, speech=False))
         if count >= len(piece.samples):
             return None
-        self._detector.restart(self._recent_samples())
+        recent = self._recent_samples()
+        self._detector.restart(recent)
+        self._tally.prime(recent)
         count = max(0, count)
         return Piece(piece.seq, piece.t_s + count / SAMPLE_RATE_HZ, piece.samples[count:])
 
@@ -160,7 +162,8 @@ class Hearing:
     def _window(self, window: Window) -> list[Event]:
         was_open = self._endpointer.open
         events: list[Event] = [
-            Heard(second, self.safe) for second in self._tally.sound(window.t_s, window.samples, window.speech)
+            Heard(second, self.safe)
+            for second in self._tally.sound(window.t_s, window.samples, window.speech, window.maybe)
         ]
         self._remember(window)
         if was_open:
@@ -193,7 +196,8 @@ class Hearing:
 
     def _gap(self, gap: Gap) -> list[Event]:
         events = self._interrupt(close=gap.duration_s > BRIDGED_GAP_S)
-        events += [Heard(second, self.safe) for second in self._tally.gap(gap.t_s, gap.duration_s)]
+        seconds = self._tally.gap(gap.t_s, gap.duration_s, lost=gap.reason == "loss")
+        events += [Heard(second, self.safe) for second in seconds]
         return events
 
     def _end(self) -> list[Event]:
@@ -210,6 +214,7 @@ class Hearing:
         events = [event for window in self._detector.flush() for event in self._window(window)]
         closed = self._endpointer.close() if close else None
         self._detector.restart(np.zeros(0, np.int16))
+        self._tally.forget()
         self._recent.clear()
         self._messages.clear()
         if closed is not None:

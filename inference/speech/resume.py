@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from inference.backends.voice_encoder import FEATURE as VOICES
 from inference.backends.whisper import FEATURE
 from inference.speech.hearing import SafePoint
-from inference.speech.transcriber import Memory, Unfinished
+from inference.speech.transcriber import CONTEXT_WORDS, Memory, Unfinished
+from inference.speech.translation import FEATURE as TRANSLATION
+from inference.speech.translation import Spoken, untranslated
 from proto import codec, policy, subjects
 from proto.errors import BadMessage
-from proto.observations import FeatureStatus, SessionCreated, SpeechHeard, Word, WordsCommitted
+from proto.observations import FeatureStatus, SessionCreated, SpeechHeard, Word, WordsCommitted, WordsTranslated
 from runtime.bus import Bus, Delivery
 from runtime.log import get_logger
 
@@ -22,7 +25,8 @@ log = get_logger("speech")
 class Standing:
     """Where a session stands. `next_second` is the first whose speech.heard is not in the log, `next_commit` the number
     of the next words.committed, `pause_s` the pause that had lasted at `safe`; `told_feature` says whether the
-    session's feature.status is there.
+    session's feature.status is there, `told_translation` and `told_voices` the same for those. `language`, `hotwords`
+    and `translate` are what the session was created with, `untranslated` what it still lacks in English.
     """
 
     analysis: policy.Analysis
@@ -32,6 +36,12 @@ class Standing:
     next_commit: int
     memory: Memory
     told_feature: bool
+    language: str = ""
+    hotwords: tuple[str, ...] = ()
+    translate: bool = False
+    told_translation: bool = False
+    told_voices: bool = False
+    untranslated: tuple[Spoken, ...] = ()
 
     @property
     def resumed(self) -> bool:
@@ -48,10 +58,12 @@ async def standing(bus: Bus, session: str) -> Standing | None:
     created = await bus.last(subjects.LOG, subjects.log(session, "session.created"))
     if created is None:
         return None
-    analysis = policy.parse(codec.decode(created.data, SessionCreated).policy_toml).analysis
+    wish = codec.decode(created.data, SessionCreated)
+    analysis = policy.parse(wish.policy_toml).analysis
     heard = await _last_heard(bus, session)
     commits = [_committed(d) async for d in bus.read(subjects.LOG, subjects.log(session, "words.committed"))]
     safe = _latest(heard, commits)
+    told = await _told_features(bus, session)
     return Standing(
         analysis=analysis,
         safe=safe,
@@ -59,7 +71,13 @@ async def standing(bus: Bus, session: str) -> Standing | None:
         next_second=heard.seq + 1 if heard else 0,
         next_commit=commits[-1].seq + 1 if commits else 0,
         memory=memory(commits),
-        told_feature=await _told_feature(bus, session),
+        told_feature=FEATURE in told,
+        language=wish.language,
+        hotwords=wish.hotwords,
+        translate=wish.translate,
+        told_translation=TRANSLATION in told,
+        told_voices=VOICES in told,
+        untranslated=tuple(untranslated(commits, await _translated(bus, session))) if wish.translate else (),
     )
 
 
@@ -69,14 +87,17 @@ def memory(commits: list[WordsCommitted]) -> Memory:
         return Memory()
     last = commits[-1]
     done_until_s = max((c.heard_until_s for c in commits if c.final), default=float("-inf"))
+    done = [commit for commit in commits if last.final or commit.utterance != last.utterance]
+    recent = tuple(word for commit in done for word in commit.words)[-CONTEXT_WORDS:]
     if last.final:
-        return Memory(last.utterance + 1, last.language, done_until_s)
+        return Memory(last.utterance + 1, last.language, done_until_s, None, recent)
     words: tuple[Word, ...] = ()
     for commit in commits:
         if commit.utterance == last.utterance:
             words += commit.words
     window_start_s = last.window_start_s if last.window_start_s is not None else words[0].start_s
-    return Memory(last.utterance, last.language, done_until_s, Unfinished(words, window_start_s, last.heard_until_s))
+    unfinished = Unfinished(words, window_start_s, last.heard_until_s)
+    return Memory(last.utterance, last.language, done_until_s, unfinished, recent)
 
 
 def _latest(heard: SpeechHeard | None, commits: list[WordsCommitted]) -> SafePoint | None:
@@ -106,7 +127,14 @@ def _committed(delivery: Delivery) -> WordsCommitted:
     return codec.decode(delivery.data, WordsCommitted)
 
 
-async def _told_feature(bus: Bus, session: str) -> bool:
+async def _translated(bus: Bus, session: str) -> list[WordsTranslated]:
+    subject = subjects.log(session, "words.translated")
+    return [codec.decode(delivery.data, WordsTranslated) async for delivery in bus.read(subjects.LOG, subject)]
+
+
+async def _told_features(bus: Bus, session: str) -> set[str]:
+    """Features of which this room has told the session."""
+    told: set[str] = set()
     async for delivery in bus.read(subjects.LOG, subjects.log(session, "feature.status")):
         try:
             status = codec.decode(delivery.data, FeatureStatus)
@@ -114,6 +142,6 @@ async def _told_feature(bus: Bus, session: str) -> bool:
             # Another room's message: its reader puts it aside.
             log.warning("speech.foreign_message", seq=delivery.seq)
             continue
-        if status.source == SOURCE and status.feature == FEATURE:
-            return True
-    return False
+        if status.source == SOURCE:
+            told.add(status.feature)
+    return told

@@ -10,9 +10,10 @@ import sys
 
 from inference.backends import running
 from inference.backends.silero import SileroBackend
-from inference.speech import metrics
+from inference.speech import bidding, metrics
 from inference.speech.decoding import Decoder
 from inference.speech.discovery import Discovery
+from inference.speech.encoder import VoiceEncoder
 from inference.speech.resume import standing
 from inference.speech.session import Session
 from inference.speech.settings import SpeechSettings
@@ -26,6 +27,8 @@ from runtime.log import get_logger
 SETTLED_LIMIT = 10_000
 TRIES_AT_ONCE = 64
 MAX_PAUSE_S = 60.0
+HESITATE_STEP_S = 0.02
+LOOK_S = 1.0
 
 log = get_logger("speech")
 
@@ -37,9 +40,11 @@ async def serve(settings: SpeechSettings, bus: Bus, stop: asyncio.Event) -> None
     silero.load()
     owner = f"speech-{socket.gethostname()}-{os.getpid()}"
     # Leases end last: a session may publish as long as its lease is held, and is given back when it has stopped.
-    async with Leases(bus, owner) as leases, Decoder(settings) as decoder:
+    async with Leases(bus, owner) as leases, Decoder(settings) as decoder, VoiceEncoder(settings) as encoder:
         _tell_feature(bus, await decoder.ensure(), decoder)
-        worker = Worker(settings, bus, leases, silero, decoder)
+        if settings.voices:
+            _tell_voices(bus, await encoder.ensure(), encoder)
+        worker = Worker(settings, bus, leases, silero, decoder, encoder)
         bus.health.started()
         await worker.run(stop)
     silero.close()
@@ -49,15 +54,23 @@ class Worker:
     """The sessions of one process."""
 
     def __init__(
-        self, settings: SpeechSettings, bus: Bus, leases: Leases, silero: SileroBackend, decoder: Decoder
+        self,
+        settings: SpeechSettings,
+        bus: Bus,
+        leases: Leases,
+        silero: SileroBackend,
+        decoder: Decoder,
+        encoder: VoiceEncoder,
     ) -> None:
         self._settings = settings
         self._bus = bus
         self._leases = leases
         self._silero = silero
         self._decoder = decoder
+        self._encoder = encoder
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._held: set[str] = set()
+        self._listeners: dict[str, Session] = {}
         self._admission = asyncio.Lock()
         self._settled: dict[str, int] = {}
         self._failures: dict[str, int] = {}
@@ -67,11 +80,20 @@ class Worker:
     async def run(self, stop: asyncio.Event) -> None:
         """Take sessions until `stop` is set, then give them back."""
         discovery = Discovery(self._bus, self._offer)
+        watching = asyncio.create_task(self._watch_load(), name="speech-load")
         try:
             await discovery.run(stop)
         finally:
             self._stop.set()
-            await asyncio.gather(*self._tasks.values())
+            await asyncio.gather(watching, *self._tasks.values())
+
+    async def _watch_load(self) -> None:
+        """Keep the figures of load fresh, whether anybody offers a session or not."""
+        while not self._stop.is_set():
+            self._delay_s()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self._stop.wait()
 
     def _offer(self, session: str) -> None:
         """Try to take a session, if it is not ours already and there is room."""
@@ -85,6 +107,20 @@ class Worker:
     @property
     def _full(self) -> bool:
         return len(self._held) >= self._settings.max_sessions
+
+    async def _hesitate(self) -> None:
+        """Leave a session to a worker with more room; what this one takes on meanwhile counts too."""
+        waited_s = 0.0
+        while waited_s < self._delay_s() and not self._stop.is_set():
+            await asyncio.sleep(HESITATE_STEP_S)
+            waited_s += HESITATE_STEP_S
+
+    def _delay_s(self) -> float:
+        behind_s = max((listener.behind_s for listener in self._listeners.values()), default=0.0)
+        factor = self._decoder.realtime_factor
+        metrics.BEHIND.set(behind_s)
+        metrics.REALTIME_FACTOR.set(factor)
+        return bidding.delay_s(len(self._held), self._settings.max_sessions, factor, behind_s)
 
     async def _admit(self, session: str) -> Lease | None:
         """The session's lease, if nobody has it. One at a time, so that trying takes no room away from having."""
@@ -103,6 +139,7 @@ class Worker:
         try:
             if not await self._news(session):
                 return
+            await self._hesitate()
             lease = await self._admit(session)
             if lease is not None:
                 await self._listen(session, lease)
@@ -142,7 +179,8 @@ class Worker:
             return
         if where.resumed:
             metrics.RESUMED.inc()
-        listener = Session(self._bus, session, lease, where, self._settings, self._silero, self._decoder)
+        listener = Session(self._bus, session, lease, where, self._settings, self._silero, self._decoder, self._encoder)
+        self._listeners[session] = listener
         log.info("speech.session_taken", session=session, resumed=where.resumed)
         run = asyncio.create_task(listener.run(self._stop), name=f"speech-listen-{session}")
         lost = asyncio.create_task(lease.lost.wait(), name=f"speech-lease-{session}")
@@ -153,9 +191,12 @@ class Worker:
             for task in (run, lost):
                 task.cancel()
             results = await asyncio.gather(run, lost, return_exceptions=True)
+            self._listeners.pop(session, None)
         if isinstance(results[0], Exception):
             raise results[0]
         _tell_feature(self._bus, self._decoder.missing, self._decoder)
+        if self._settings.voices:
+            _tell_voices(self._bus, self._encoder.missing, self._encoder)
         if lease.held and not self._stop.is_set():
             self._settle(session, listener.last_seq or await self._newest(session))
             log.info("speech.session_over", session=session)
@@ -190,6 +231,12 @@ def _tell_feature(bus: Bus, missing: FeatureMissing | None, decoder: Decoder) ->
     detail = str(missing) if missing else f"model {decoder.model}"
     command = missing.command if missing else ""
     bus.health.set("feature:transcript", ok=missing is None, detail=detail, critical=False, command=command)
+
+
+def _tell_voices(bus: Bus, missing: FeatureMissing | None, encoder: VoiceEncoder) -> None:
+    detail = str(missing) if missing else f"model {encoder.model}"
+    command = missing.command if missing else ""
+    bus.health.set("feature:voices", ok=missing is None, detail=detail, critical=False, command=command)
 
 
 def main() -> int:

@@ -1,4 +1,8 @@
-"""A session's audio messages as one line of time: pieces of sound and gaps, each moment at most once."""
+"""A session's audio messages as one line of time: pieces of sound and gaps, each moment at most once.
+
+AUDIO holds what candidate and interviewer say, mixed as it came. One timeline follows one of them: what the other says
+is not that one's sound, nor a gap in it, nor its end.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from numpy.typing import NDArray
 
 from proto.errors import BadMessage
 from proto.media import SAMPLE_RATE_HZ, Audio, AudioChunk, AudioEnd, AudioGap
+from proto.signalling import Role, role_of
 
 JITTER_S = 0.02
 """Chunks that touch within this are one stretch of sound."""
@@ -34,11 +39,16 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Sound that never arrived."""
+    """Sound that never arrived.
+
+    `reason` is that of its message: loss (it was sent, and lost), pause (the sender sent none: a muted microphone, or
+    silence that it leaves out), jump (the media clock moved). A hole that no message tells of is a loss.
+    """
 
     seq: int
     t_s: float
     duration_s: float
+    reason: str = "loss"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +77,29 @@ def check(message: Audio, data: bytes) -> None:
         raise BadMessage(f"{len(message.pcm)} bytes are not 16-bit samples of at most {MAX_CHUNK_S:g} s", data)
 
 
+def is_interviewer(message: Audio) -> bool:
+    """Whether a message is of the interviewer's own source, so that nothing in it is the candidate's."""
+    return role_of(message.source) == "interviewer"
+
+
 class Timeline:
     """Orders what arrives: overlaps are cut off, what is missing becomes a gap, one source is heard at a time.
 
-    `overlapped_s` is how much sound was left out because that time had already been heard.
+    Only the sources of `role` are heard. `overlapped_s` is how much of their sound was left out because that time had
+    already been heard.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, role: Role = "candidate") -> None:
+        self._role = role
         self.position_s: float | None = None
         self.overlapped_s = 0.0
         self._source = ""
         self._joined = False
 
     def take(self, message: Audio, seq: int) -> list[Stretch]:
-        """What a message (already checked) adds. `seq` is its stream sequence."""
+        """What a message (already checked) adds; one of the other role adds nothing. `seq` is its stream sequence."""
+        if role_of(message.source) != self._role:
+            return []
         if not self._hears(message):
             if isinstance(message, AudioChunk):
                 self.overlapped_s += message.duration_s
@@ -89,7 +108,7 @@ class Timeline:
             case AudioChunk():
                 return self._chunk(message, seq)
             case AudioGap():
-                return self._until(message.t_s + message.duration_s, seq)
+                return self._until(message.t_s + message.duration_s, seq, message.reason)
             case AudioEnd():
                 self._source, self._joined = "", False
                 return [End(seq, message.t_s if self.position_s is None else self.position_s)]
@@ -120,10 +139,10 @@ class Timeline:
             found.append(piece)
         return found
 
-    def _until(self, end_s: float, seq: int) -> list[Stretch]:
+    def _until(self, end_s: float, seq: int, reason: str = "loss") -> list[Stretch]:
         """A gap from here to `end_s`; before a source's first sound there is nothing to miss."""
         start_s = self.position_s
         if start_s is None or end_s <= start_s or not self._joined:
             return []
         self.position_s = end_s
-        return [Gap(seq, start_s, end_s - start_s)]
+        return [Gap(seq, start_s, end_s - start_s, reason)]

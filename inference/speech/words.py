@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
+from typing import Literal
 
-from inference.backends.whisper import Hypothesis
+from inference.backends.whisper import Hypothesis, RawSegment
 from proto.observations import Word
 
 MAX_LOOP_WORDS = 6
@@ -13,6 +15,11 @@ LOOP_TURNS = 4
 NO_SPEECH_PROBABILITY = 0.6
 NO_SPEECH_LOG_PROBABILITY = -1.0
 """OpenAI Whisper's own thresholds: silence when the model says so and is unsure of its words."""
+COMPRESSION_RATIO = 2.4
+LOG_PROBABILITY = -1.0
+"""OpenAI Whisper's own thresholds again: text that zlib makes so much smaller repeats itself, and a decode whose tokens
+are on average less likely than that is a guess. Whisper would try again at random; a successor could not do the same.
+"""
 SPEECH_SLACK_S = 0.25
 PAUSE_S = 0.2
 """A word is not stretched over a silence longer than this."""
@@ -20,6 +27,26 @@ PAUSE_S = 0.2
 
 Span = tuple[float, float]
 """A stretch of speech, from and until, in session seconds."""
+Doubt = Literal["", "silence", "repetitive", "unlikely"]
+
+
+def doubt(hypothesis: Hypothesis) -> Doubt:
+    """Why nothing of a hypothesis can be believed; "" where it can, or where it is empty."""
+    segments = [segment for segment in hypothesis.segments if not _silent(segment)]
+    if not segments:
+        return "silence" if hypothesis.segments else ""
+    counts = [len(_texts(segment)) for segment in segments]
+    texts = [text for segment in segments for text in _texts(segment)]
+    if _compression_ratio(" ".join(texts[: _first_turn(texts)])) > COMPRESSION_RATIO:
+        return "repetitive"
+    total = sum(segment.log_probability * count for segment, count in zip(segments, counts, strict=True))
+    return "unlikely" if texts and total / len(texts) < LOG_PROBABILITY else ""
+
+
+def stuck(hypothesis: Hypothesis) -> bool:
+    """Whether a hypothesis goes round in circles at some place."""
+    texts = [text for segment in hypothesis.segments for text in _texts(segment)]
+    return _first_turn(texts) < len(texts)
 
 
 def credible(
@@ -31,9 +58,10 @@ def credible(
     `end_s` is where the decoded sound ends.
     """
     words: list[Word] = []
+    if doubt(hypothesis):
+        return words
     for segment in hypothesis.segments:
-        silent = segment.no_speech_probability > NO_SPEECH_PROBABILITY
-        if silent and segment.log_probability < NO_SPEECH_LOG_PROBABILITY:
+        if _silent(segment):
             continue
         for raw in segment.words:
             text = raw.text.strip()
@@ -41,7 +69,22 @@ def credible(
             if text and start_s < end_s and _spoken(start_s, last_s, spans):
                 start_s, last_s = _fit(start_s, max(start_s, last_s), spans)
                 words.append(Word(text=text, start_s=start_s, end_s=last_s, probability=raw.probability))
-    return _without_loops(words)
+    return words[: _first_turn([word.text for word in words])]
+
+
+def _texts(segment: RawSegment) -> list[str]:
+    """The words of a segment; a translation has only text."""
+    return [text for raw in segment.words if (text := raw.text.strip())] or segment.text.split()
+
+
+def _silent(segment: RawSegment) -> bool:
+    silent = segment.no_speech_probability > NO_SPEECH_PROBABILITY
+    return silent and segment.log_probability < NO_SPEECH_LOG_PROBABILITY
+
+
+def _compression_ratio(text: str) -> float:
+    raw = text.encode()
+    return len(raw) / len(zlib.compress(raw))
 
 
 def _spoken(start_s: float, end_s: float, spans: Sequence[Span]) -> bool:
@@ -64,13 +107,13 @@ def _fit(start_s: float, end_s: float, spans: Sequence[Span]) -> Span:
     return start_s, end_s
 
 
-def _without_loops(words: list[Word]) -> list[Word]:
-    """Cut a hypothesis where it starts to go round in circles, after the first turn."""
-    texts = [word.text.casefold() for word in words]
+def _first_turn(words: Sequence[str]) -> int:
+    """How many words there are before a hypothesis goes round in circles, the first turn included."""
+    texts = [word.casefold() for word in words]
     for start in range(len(texts)):
         for size in range(1, MAX_LOOP_WORDS + 1):
             turns = LOOP_TURNS * 2 if size == 1 else LOOP_TURNS
             loop = texts[start : start + size]
             if len(texts) - start >= size * turns and texts[start : start + size * turns] == loop * turns:
-                return words[: start + size]
-    return words
+                return start + size
+    return len(texts)

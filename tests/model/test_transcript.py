@@ -18,7 +18,7 @@ from inference.speech.utterance import EndpointTuning
 from inference.speech.vad import VadTuning
 from proto.media import Audio, AudioChunk, AudioGap
 from proto.observations import WordsCommitted
-from tests.support.speech import TEST_MODEL, Clip, Listener, aligned, joined, load, messages, read
+from tests.support.speech import TEST_MODEL, Clip, Listener, aligned, decoded, joined, load, messages, read
 
 CLEAR = ("01_short_us", "02_short_gb", "04_random_words", "05_dialogue_a", "07_pause_3s", "10_long")
 
@@ -32,7 +32,9 @@ def silero() -> SileroBackend:
 
 @pytest.fixture
 def whisper(models_dir: Path) -> WhisperBackend:
-    backend = WhisperBackend(models_dir / TEST_MODEL, name=TEST_MODEL, device="cpu", compute_type="int8", threads=1)
+    backend = WhisperBackend(
+        models_dir / TEST_MODEL, name=TEST_MODEL, device="cpu", compute_type="int8", threads=1, fitted=True
+    )
     backend.load()
     return backend
 
@@ -116,9 +118,9 @@ def test_no_decode_sees_more_than_the_window(
     decoded_s: list[float] = []
 
     class Measured(WhisperBackend):
-        def run(self, samples, language=""):
-            decoded_s.append(len(samples) / 16_000)
-            return whisper.run(samples, language)
+        def run(self, batch):
+            decoded_s.extend(len(passage.samples) / 16_000 for passage in batch)
+            return whisper.run(batch)
 
     measured = Measured(Path(), name="measured")
     clip = joined([clips["10_long"], clips["04_random_words"], clips["05_dialogue_a"]], pause_s=0.3)
@@ -168,7 +170,10 @@ def as_message(outcome: Outcome, seq: int) -> WordsCommitted:
 class Relay:
     """Workers one after another on the same sound; each knows only what its predecessors put into the log."""
 
-    def __init__(self, silero: SileroBackend, whisper: WhisperBackend, audio: list[Audio]) -> None:
+    def __init__(
+        self, silero: SileroBackend, whisper: WhisperBackend, audio: list[Audio], *, context: bool = False
+    ) -> None:
+        self.context = context
         self.silero = silero
         self.whisper = whisper
         self.audio = audio
@@ -180,7 +185,7 @@ class Relay:
     def work(self, until: int) -> None:
         """A fresh worker goes on to message `until` (not included) and is killed."""
         memory = resume.memory(self.commits) if self.commits else Memory()
-        transcriber = Transcriber(step_s=1.0, window_s=12.0, memory=memory)
+        transcriber = Transcriber(step_s=1.0, window_s=12.0, memory=memory, context=self.context)
         hearing = Hearing(self.silero, VadTuning(), EndpointTuning(), resume=self.safe)
         timeline = Timeline()
         start = max(1, self.safe.seq if self.safe else 1)
@@ -197,9 +202,7 @@ class Relay:
                     if request is None:
                         continue
                     needed = transcriber.needs_decoding(request)
-                    outcome = transcriber.apply(
-                        request, self.whisper.run(request.samples, request.language) if needed else None
-                    )
+                    outcome = transcriber.apply(request, decoded(self.whisper, request) if needed else None)
                     if outcome.worth_telling and (outcome.words or outcome.final):
                         self.commits.append(as_message(outcome, len(self.commits)))
                         self._named(outcome.safe)
@@ -210,16 +213,17 @@ class Relay:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.parametrize("context", [False, True], ids=["", "with context"])
 def test_a_successor_at_any_moment_writes_the_same_transcript(
-    clips: dict[str, Clip], silero: SileroBackend, whisper: WhisperBackend
+    context: bool, clips: dict[str, Clip], silero: SileroBackend, whisper: WhisperBackend
 ) -> None:
     clip = joined([clips["07_pause_3s"], clips["02_short_gb"]])
     audio = messages(clip.samples, "s")
-    alone = Relay(silero, whisper, audio)
+    alone = Relay(silero, whisper, audio, context=context)
     alone.work(len(audio))
     assert len(alone.commits) > 5
     for killed_after in range(3, len(audio), 7):
-        relay = Relay(silero, whisper, audio)
+        relay = Relay(silero, whisper, audio, context=context)
         relay.work(killed_after)
         relay.work(len(audio))
         assert relay.commits == alone.commits, f"killed after message {killed_after}"
@@ -228,6 +232,7 @@ def test_a_successor_at_any_moment_writes_the_same_transcript(
             again = relay.seconds[index].second
             if again.duration_s == pytest.approx(heard.second.duration_s):
                 assert again.speech_s == pytest.approx(heard.second.speech_s, abs=1e-6)
+                assert again.figures == heard.second.figures, f"second {index}"
 
 
 def test_many_successors_in_one_sentence(

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from inference.backends.whisper import Hypothesis, WhisperBackend
-from inference.speech.decoding import Decoder
+from inference.backends.whisper import Hypothesis, Passage, WhisperBackend
+from inference.speech.decoding import Decoder, Kind
 from inference.speech.settings import SpeechSettings
-from inference.speech.transcriber import Request
 from proto.errors import FeatureMissing, Full, Unavailable
 from tests.support.wait import eventually
 
@@ -25,20 +25,21 @@ class Slow(WhisperBackend):
     def __init__(self) -> None:
         super().__init__(Path(), name="slow")
         self.asked: list[float] = []
+        self.batches: list[list[float]] = []
         self.most_at_once = 0
         self.go = threading.Semaphore(0)
-        self.fails = False
+        self.fails: set[float] = set()
         self._now = 0
 
-    def run(self, samples: np.ndarray, language: str = "") -> Hypothesis:
+    def run(self, batch: Sequence[Passage]) -> list[Hypothesis | Unavailable]:
         self._now += 1
         self.most_at_once = max(self.most_at_once, self._now)
-        self.asked.append(float(samples[0]))
+        numbers = [float(passage.samples[0]) for passage in batch]
+        self.asked += numbers
+        self.batches.append(numbers)
         assert self.go.acquire(timeout=20)
         self._now -= 1
-        if self.fails:
-            raise Unavailable("no memory")
-        return NOTHING
+        return [Unavailable("no memory") if number in self.fails else NOTHING for number in numbers]
 
 
 def decoder(backend: Slow, **changes: object) -> Decoder:
@@ -47,12 +48,12 @@ def decoder(backend: Slow, **changes: object) -> Decoder:
     return made
 
 
-def request(number: int, *, final: bool = False) -> Request:
-    return Request(np.full(10, number, np.float32), "", final, 1.0)
+def passage(number: int) -> Passage:
+    return Passage(np.full(10, number, np.float32))
 
 
-def ask(queue: Decoder, number: int, *, final: bool = False) -> asyncio.Task[Hypothesis]:
-    return asyncio.create_task(queue.decode(request(number, final=final)))
+def ask(queue: Decoder, number: int, kind: Kind = "partial") -> asyncio.Task[Hypothesis]:
+    return asyncio.create_task(queue.decode(passage(number), kind))
 
 
 async def test_ends_of_utterances_come_first_then_who_asked_first() -> None:
@@ -60,7 +61,7 @@ async def test_ends_of_utterances_come_first_then_who_asked_first() -> None:
     async with decoder(backend) as queue:
         tasks = [ask(queue, 1)]
         await eventually(lambda: backend.asked == [1])
-        tasks += [ask(queue, 2), ask(queue, 3), ask(queue, 4, final=True)]
+        tasks += [ask(queue, 2), ask(queue, 3), ask(queue, 4, "final")]
         await eventually(lambda: len(queue._waiting) == 3)
         backend.go.release(4)
         await asyncio.gather(*tasks)
@@ -68,14 +69,63 @@ async def test_ends_of_utterances_come_first_then_who_asked_first() -> None:
     assert backend.most_at_once == 1
 
 
+async def test_translations_wait_for_all_transcription() -> None:
+    backend = Slow()
+    async with decoder(backend, batch=4) as queue:
+        tasks = [ask(queue, 1)]
+        await eventually(lambda: backend.asked == [1])
+        tasks += [ask(queue, 2, "translation"), ask(queue, 3), ask(queue, 4, "translation"), ask(queue, 5, "final")]
+        await eventually(lambda: len(queue._waiting) == 4)
+        backend.go.release(4)
+        await asyncio.gather(*tasks)
+    assert backend.batches == [[1], [5, 3], [2, 4]]
+
+
+async def test_what_came_while_the_model_was_busy_is_decoded_together() -> None:
+    backend = Slow()
+    async with decoder(backend, batch=3) as queue:
+        tasks = [ask(queue, 1)]
+        await eventually(lambda: backend.asked == [1])
+        tasks += [ask(queue, number) for number in range(2, 6)] + [ask(queue, 6, "final")]
+        await eventually(lambda: len(queue._waiting) == 5)
+        backend.go.release(3)
+        await asyncio.gather(*tasks)
+    assert backend.batches == [[1], [6, 2, 3], [4, 5]]
+
+
+async def test_one_that_fails_in_a_batch_spoils_no_other() -> None:
+    backend = Slow()
+    backend.fails = {3}
+    async with decoder(backend, batch=3) as queue:
+        tasks = [ask(queue, 1)]
+        await eventually(lambda: backend.asked == [1])
+        tasks += [ask(queue, number) for number in (2, 3, 4)]
+        await eventually(lambda: len(queue._waiting) == 3)
+        backend.go.release(2)
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [isinstance(answer, Unavailable) for answer in answers] == [False, False, True, False]
+
+
+async def test_a_backend_that_breaks_is_no_hanging_session() -> None:
+    class Broken(Slow):
+        def run(self, batch: Sequence[Passage]) -> list[Hypothesis | Unavailable]:
+            raise ZeroDivisionError
+
+    async with decoder(Broken(), batch=3) as queue:
+        for _ in range(2):
+            with pytest.raises(ZeroDivisionError):
+                await queue.decode(passage(1), "partial")
+        assert queue._free == 1
+
+
 async def test_the_queue_has_an_end() -> None:
     backend = Slow()
     async with decoder(backend) as queue:
-        tasks = [ask(queue, number) for number in range(4)]
-        await eventually(lambda: len(queue._waiting) == 3)
+        tasks = [ask(queue, number) for number in range(7)]
+        await eventually(lambda: len(queue._waiting) == 6)
         with pytest.raises(Full):
-            await queue.decode(request(9))
-        backend.go.release(4)
+            await queue.decode(passage(9), "partial")
+        backend.go.release(7)
         await asyncio.gather(*tasks)
 
 
@@ -106,24 +156,23 @@ async def test_a_decode_that_hangs_is_given_up_and_holds_its_slot() -> None:
     backend = Slow()
     async with decoder(backend, decode_timeout_s=0.2) as queue:
         with pytest.raises(Unavailable, match="longer than"):
-            await queue.decode(request(1))
+            await queue.decode(passage(1), "partial")
         with pytest.raises(Unavailable, match="for its turn"):
-            await queue.decode(request(2))
+            await queue.decode(passage(2), "partial")
         backend.go.release(2)
         await eventually(lambda: queue._free == 1)
-        assert await queue.decode(request(3)) == NOTHING
+        assert await queue.decode(passage(3), "partial") == NOTHING
     assert backend.asked == [1, 3]
 
 
 async def test_a_decode_that_fails_frees_its_slot() -> None:
     backend = Slow()
     async with decoder(backend) as queue:
-        backend.fails = True
+        backend.fails = {1}
         backend.go.release(2)
         with pytest.raises(Unavailable, match="no memory"):
-            await queue.decode(request(1))
-        backend.fails = False
-        assert await queue.decode(request(2)) == NOTHING
+            await queue.decode(passage(1), "partial")
+        assert await queue.decode(passage(2), "partial") == NOTHING
 
 
 async def test_without_a_model_it_says_what_is_missing(tmp_path: Path) -> None:
@@ -132,4 +181,4 @@ async def test_without_a_model_it_says_what_is_missing(tmp_path: Path) -> None:
         assert missing is not None
         assert missing.command == "candor models pull whisper-tiny"
         with pytest.raises(FeatureMissing):
-            await queue.decode(request(1))
+            await queue.decode(passage(1), "partial")

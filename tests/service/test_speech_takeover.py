@@ -116,6 +116,13 @@ def told(commits: list[WordsCommitted]) -> list[tuple[int, bool, float, list[tup
     return [(c.utterance, c.final, c.heard_until_s, [(w.text, w.start_s, w.end_s) for w in c.words]) for c in commits]
 
 
+def measures(seconds: list[SpeechHeard]) -> list[tuple[object, ...]]:
+    return [
+        (s.seq, s.speech_s, s.whisper_likelihood, s.voiced_share, s.speech_dbfs, s.noise_dbfs, s.problems)
+        for s in seconds
+    ]
+
+
 async def check_seconds(bus: Bus, session: str, clip: Clip) -> None:
     seconds = await seconds_of(bus, session)
     assert [second.seq for second in seconds] == list(range(len(seconds)))
@@ -140,6 +147,12 @@ async def test_kill_nine_in_mid_sentence_changes_nothing(bus: Bus, workers: Work
     assert len(after) > len(before)
     assert told(after) == told(expected)
     await check_seconds(bus, "killed", clip)
+    # A second in which the successor took over may be told from there on only.
+    alone, killed = await seconds_of(bus, "alone"), await seconds_of(bus, "killed")
+    whole = [k for k, (a, b) in enumerate(zip(alone, killed, strict=True)) if a.duration_s == b.duration_s]
+    assert len(whole) >= len(alone) - 1
+    assert measures([killed[k] for k in whole]) == measures([alone[k] for k in whole])
+    assert any(second.voiced_share for second in alone)
 
 
 @pytest.mark.timeout(180)

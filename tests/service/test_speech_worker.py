@@ -58,6 +58,13 @@ async def seconds_of(bus: Bus, session: str) -> list[SpeechHeard]:
     return await observations(bus, session, "speech.heard", SpeechHeard)
 
 
+async def status_of(bus: Bus, session: str) -> FeatureStatus:
+    """What was said, once, of the transcript."""
+    told = await observations(bus, session, "feature.status", FeatureStatus)
+    (status,) = [status for status in told if status.feature == "transcript"]
+    return status
+
+
 def text_of(commits: list[WordsCommitted]) -> list[str]:
     return [word.text for commit in commits for word in commit.words]
 
@@ -110,9 +117,8 @@ async def test_sound_becomes_words_seconds_and_live_text(
     tentative = [message for message in told if isinstance(message, Tentative)]
     assert any(message.text for message in tentative)
     assert tentative[-1].text == ""
-    (status,) = await observations(bus, "s1", "feature.status", FeatureStatus)
+    status = await status_of(bus, "s1")
     assert status.available
-    assert status.feature == "transcript"
 
 
 async def test_without_weights_it_hears_and_says_what_is_missing(
@@ -122,7 +128,7 @@ async def test_without_weights_it_hears_and_says_what_is_missing(
     async with worker(connect, SpeechSettings(model="whisper-tiny", models_dir=tmp_path)) as used:
         await send(bus, messages(clips["07_pause_3s"].samples, "s1"))
         await eventually(lambda: heard_until(bus, "s1", 9), 20)
-        (status,) = await observations(bus, "s1", "feature.status", FeatureStatus)
+        status = await status_of(bus, "s1")
         assert not status.available
         assert status.command == "candor models pull whisper-tiny"
         assert used.health.ready
@@ -144,7 +150,7 @@ async def test_broken_weights_are_missing_weights(bus: Bus, connect: Connect, tm
     async with worker(connect, SpeechSettings(model=str(folder), models_dir=tmp_path)):
         await send(bus, messages(np.zeros(48_000, np.int16), "s1"))
         await eventually(lambda: heard_until(bus, "s1", 2), 20)
-    (status,) = await observations(bus, "s1", "feature.status", FeatureStatus)
+    status = await status_of(bus, "s1")
     assert not status.available
     assert "does not load" in status.reason
 
@@ -203,7 +209,7 @@ async def test_the_policy_is_honoured(
         for session in ("deaf", "mute", "nobody"):
             await send(bus, messages(clips["01_short_us"].samples, session))
         await eventually(lambda: heard_until(bus, "mute", 3), 20)
-    (status,) = await observations(bus, "mute", "feature.status", FeatureStatus)
+    status = await status_of(bus, "mute")
     assert (status.available, status.command) == (False, "")
     assert await words_of(bus, "mute") == []
     for session in ("deaf", "nobody"):

@@ -27,6 +27,7 @@ from proto.observations import (
     SpeechHeard,
     TextRegion,
     TextSeen,
+    VoiceHeard,
 )
 from proto.policy import Policy
 from proto.views import Alert
@@ -122,6 +123,14 @@ def read(t_s: float, *regions: TextRegion, session: str = SESSION, source: str =
 def second(t_s: float, session: str = SESSION, **changes: Any) -> SpeechHeard:
     heard: dict[str, Any] = {"duration_s": 1.0, "speech_s": 0.5, "level_dbfs": -30.0, "pause_s": 0.2}
     return SpeechHeard(session=session, source="speech", seq=numbered(t_s), t_s=float(t_s), **(heard | changes))
+
+
+def piece(t_s: float, voice: int | None, session: str = SESSION, **changes: Any) -> VoiceHeard:
+    """Speech whose voice was told, where voices that were told apart stand well apart."""
+    told: dict[str, Any] = {"duration_s": 0.8, "model": "m", "similarity": 0.9, "silhouette": 0.5 if voice else None}
+    return VoiceHeard(
+        session=session, source="speech", seq=max(0, round(t_s * 100)), t_s=float(t_s), voice=voice, **(told | changes)
+    )
 
 
 def up(t_s: float = 0.0, session: str = SESSION, source: str = "cam") -> SourceUp:

@@ -15,7 +15,7 @@ from av import AudioFrame, VideoFrame
 
 from proto import subjects
 from proto.policy import Analysis
-from proto.signalling import Answer, Declined, Delete, Offer, OfferReply, Patch, PeerReply
+from proto.signalling import Answer, Declined, Delete, Offer, OfferReply, Patch, PeerReply, Role
 from runtime.bus import Bus
 from tests.support.wait import eventually
 
@@ -90,9 +90,17 @@ async def pace(track: MediaStreamTrack, media_s: float) -> None:
 class Publisher:
     """Sends tracks to whichever node answers. `lose(kind, n)` decides which RTP packets never leave."""
 
-    def __init__(self, bus: Bus, session: str, *tracks: MediaStreamTrack, analysis: Analysis | None = None) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        session: str,
+        *tracks: MediaStreamTrack,
+        analysis: Analysis | None = None,
+        role: Role = "candidate",
+    ) -> None:
         self._bus = bus
         self.session = session
+        self.role = role
         self.created_unix_s = time.time()
         self.analysis = analysis or Analysis()
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
@@ -105,7 +113,13 @@ class Publisher:
         return self.pc.localDescription.sdp
 
     async def ask(self, sdp: str) -> OfferReply:
-        offer = Offer(session=self.session, sdp=sdp, created_unix_s=self.created_unix_s, analysis=self.analysis)
+        offer = Offer(
+            session=self.session,
+            sdp=sdp,
+            created_unix_s=self.created_unix_s,
+            analysis=self.analysis,
+            role=self.role,
+        )
         return await self._bus.request(subjects.INGEST_OFFER, offer, OfferReply, 10)
 
     async def start(self) -> Answer:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from bench.transcripts import pairs
 from inference.backends.silero import SileroBackend
-from inference.backends.whisper import WhisperBackend
+from inference.backends.whisper import Hypothesis, WhisperBackend
 from inference.speech.hearing import Event, Heard, Hearing
 from inference.speech.timeline import Timeline
-from inference.speech.transcriber import Memory, Outcome, Transcriber
+from inference.speech.transcriber import Memory, Outcome, Request, Transcriber
 from inference.speech.utterance import EndpointTuning
 from inference.speech.vad import VadTuning
 from proto.media import CHUNK_S, SAMPLE_RATE_HZ, Audio, AudioChunk, AudioEnd
@@ -99,14 +99,32 @@ def aligned(said: Sequence[Word], heard: Sequence[Word]) -> list[tuple[Word, Wor
     return [(said[one], heard[other]) for one, other in places]
 
 
+def decoded(whisper: WhisperBackend, request: Request) -> Hypothesis:
+    """The model's words for a request, as a session gets them."""
+    (hypothesis,) = whisper.run([request.passage])
+    assert isinstance(hypothesis, Hypothesis), hypothesis
+    again = request.again(hypothesis)
+    return hypothesis if again is None else decoded(whisper, again)
+
+
 class Listener:
     """The whole way from messages to words without a bus: what a session does, at one go."""
 
-    def __init__(self, silero: SileroBackend, whisper: WhisperBackend | None = None, step_s: float = 1.0) -> None:
+    def __init__(
+        self,
+        silero: SileroBackend,
+        whisper: WhisperBackend | None = None,
+        step_s: float = 1.0,
+        *,
+        hotwords: tuple[str, ...] = (),
+        context: bool = False,
+    ) -> None:
         self.timeline = Timeline()
         self.hearing = Hearing(silero, VadTuning(), EndpointTuning())
         self.whisper = whisper
-        self.transcriber = Transcriber(step_s=step_s, window_s=12.0, memory=Memory())
+        self.transcriber = Transcriber(
+            step_s=step_s, window_s=12.0, memory=Memory(), hotwords=hotwords, context=context
+        )
         self.events: list[Event] = []
         self.outcomes: list[Outcome] = []
 
@@ -121,7 +139,7 @@ class Listener:
         request = self.transcriber.take(event) if self.whisper else None
         if request is not None and self.whisper is not None:
             needed = self.transcriber.needs_decoding(request)
-            hypothesis = self.whisper.run(request.samples, request.language) if needed else None
+            hypothesis = decoded(self.whisper, request) if needed else None
             self.outcomes.append(self.transcriber.apply(request, hypothesis))
 
     @property

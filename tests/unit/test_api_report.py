@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import msgspec
+from itertools import pairwise
 
-from api import report
+import msgspec
+import pytest
+
+from api import report, speaking
 from api.examples import EVIDENCE, TRANSCRIPT, VIEW
 from api.reported import Report
-from proto.views import Abstention, CouldNotTell, Feature, Measures, Watch
+from proto.views import Abstention, CouldNotTell, Feature, Measures, VoiceShare, Watch
 from tests.support.views import a_line, a_view, an_episode
 
 NOW = "2026-01-01T00:00:00+00:00"
@@ -139,11 +142,83 @@ def test_identity_and_text_are_figures_where_they_were_measured() -> None:
     assert found["text_found"] == "Of these, with a find: 0."
 
 
+def test_how_somebody_spoke_is_said_in_words() -> None:
+    spoke = Measures(
+        speech_share=0.58, speech_s=26.2, words_per_min=149.8, pauses=12, pause_mean_s=1.6, speech_dbfs=-23.4,
+        noise_dbfs=-61.0, voiced_share=0.72, mouth_still_share=0.02,
+    )  # fmt: skip
+    found = built(measures=spoke)
+    assert [one.interpretation for one in found.speaking] == ["Fairly active", "Ideal pace", "Fluent"]
+    assert found.speaking[0].text == (
+        "Share of the time with speech: 58%. Fairly active: about half of the time or more was spent speaking."
+    )
+    assert found.speaking[2].text.endswith("Pauses in which somebody else spoke are among them.")
+    texts = {measure.name: measure.text for measure in found.measures}
+    assert texts["speech_dbfs"] == "Level of the speech (0 is full scale): -23.4 dBFS."
+    assert texts["pauses"] == "Pauses of half a second and more: 12."
+    assert texts["mouth_still_share"].endswith("where that could be compared: 2%.")
+    assert texts["overlap_s"].endswith("not measured.")
+
+
+@pytest.mark.parametrize(
+    "measures",
+    [Measures(), Measures(speech_share=0.05, speech_s=3.0, words_per_min=400.0, pauses=9, pause_mean_s=9.0)],
+)
+def test_too_little_speech_says_nothing_of_how_somebody_speaks(measures) -> None:
+    for one in built(measures=measures).speaking:
+        assert (one.value, one.interpretation) == (None, "")
+        assert one.text.endswith("too little was heard to say.")
+
+
+@pytest.mark.parametrize("name", list(speaking.SCALES))
+def test_bands_begin_at_nothing_and_each_has_its_word(name) -> None:
+    bands = speaking.SCALES[name].bands
+    assert bands[0].least == 0.0
+    assert [band.least for band in bands] == sorted({band.least for band in bands})
+    assert len({band.word for band in bands}) == len(bands)
+    for lower, upper in pairwise(bands):
+        assert speaking.band(name, upper.least) == upper
+        assert speaking.band(name, upper.least - 1e-6) == lower
+
+
+def test_voices_are_numbers_and_the_interviewers_is_told_apart() -> None:
+    heard = (
+        VoiceShare(voice=2, share=0.6, speech_s=60.0),
+        VoiceShare(voice=0, share=0.3, speech_s=30.0, role="interviewer"),
+        VoiceShare(voice=1, share=0.1, speech_s=10.0),
+    )
+    found = built(measures=Measures(voices=heard, voice_unknown_s=4.0))
+    assert [one.text for one in found.voices] == [
+        "Voice 1: 60% of the speech whose voice could be told, 60.0 s.",
+        "The interviewer's voice: 30% of the speech whose voice could be told, 30.0 s.",
+        "Voice 2: 10% of the speech whose voice could be told, 10.0 s.",
+    ]
+    assert found.voices_text == "2 voices were told apart beside the interviewer's."
+    assert built(measures=Measures(voices=heard[:1])).voices_text == "One voice was heard."
+    assert built(measures=Measures(voices=())).voices_text == "No voice could be told for certain."
+    assert built().voices_text == "Whose voices were heard was not measured."
+    unknown = {measure.name: measure.value for measure in built().measures}["voice_unknown_s"]
+    assert unknown is None
+
+
+def test_sound_that_could_not_be_judged_is_told_and_blinds_nothing() -> None:
+    measures = Measures(frames_seen=100, sound_problems={"noisy": 3.0, "muted": 12.5, "lost": 0.0})
+    found = built(measures=measures, timeline=(an_episode("SOUND_UNCLEAR", 10.0, 22.5, detail="music"),))
+    assert found.could_not_tell.sound == (
+        "The sound could not be judged for 12.5 s: the microphone gave no sound.",
+        "The sound could not be judged for 3.0 s: there was noise.",
+    )
+    assert found.could_not_tell.total_s == 0.0
+    assert found.could_not_tell.text.endswith("though not all of the sound.")
+    assert found.timeline[0].text == "0:10 to 0:22 (12.5 s): sound that could not be judged: music"
+
+
 def test_nobody_is_accused_by_the_name_of_a_rule() -> None:
     found = built(
         rules=(
             Watch(rule="IDENTITY_MISMATCH", severity="critical", weight=25, state="watched"),
             Watch(rule="SUSPICIOUS_OBJECT", severity="medium", weight=15, state="watched", fired=1),
+            Watch(rule="VOICE_NOT_FROM_FACE", severity="info", weight=0, state="watched", fired=1),
         ),
         timeline=(an_episode("IDENTITY_MISMATCH", 10.0, 16.0),),
     )

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from inference.speech.timeline import End, Gap, Piece, Timeline, check
+from inference.speech.timeline import End, Gap, Piece, Timeline, check, is_interviewer
 from proto.errors import BadMessage
 from proto.media import Audio, AudioChunk, AudioEnd, AudioGap
 
@@ -65,6 +65,44 @@ def test_a_source_that_comes_after_a_farewell_follows_without_a_gap() -> None:
 
 def test_the_farewell_of_another_source_ends_nothing() -> None:
     assert [type(s) for s in take(Timeline(), chunk(0.0), AudioEnd("s", "b", 1, 0.2))] == [Piece]
+
+
+def test_a_gap_says_why_and_a_hole_that_nobody_told_of_is_a_loss() -> None:
+    messages = [chunk(0.0), AudioGap("s", "a", 1, 0.2, 0.4, "pause"), chunk(0.6), chunk(2.0)]
+    gaps = [stretch for stretch in take(Timeline(), *messages) if isinstance(stretch, Gap)]
+    assert [(round(gap.t_s, 3), gap.reason) for gap in gaps] == [(0.2, "pause"), (0.8, "loss")]
+
+
+def theirs(t_s: float, duration_s: float = 0.2) -> AudioChunk:
+    return chunk(t_s, duration_s, source="interviewer-0f", value=9)
+
+
+def test_what_the_interviewer_says_is_nothing_of_the_candidates() -> None:
+    """Before, between and after: no sound of it, no gap, no end, nothing left out; with and without it all the same."""
+    alone = [chunk(1.0), chunk(1.2), AudioGap("s", "a", 2, 1.4, 0.2, "loss"), chunk(1.6), AudioEnd("s", "a", 4, 1.8)]
+    mixed: list[Audio] = [theirs(0.8), theirs(1.0)]
+    for message in alone:
+        mixed += [message, theirs(message.t_s), AudioGap("s", "interviewer-0f", 0, message.t_s + 0.2, 30.0, "pause")]
+        mixed += [AudioEnd("s", "interviewer-0f", 1, 31.0)]
+    candidate, unmixed = Timeline(), Timeline()
+    found, expected = take(candidate, *mixed), take(unmixed, *alone)
+    assert [type(s) for s in found] == [Piece, Piece, Gap, Piece, End]
+    assert [(type(s), s.t_s) for s in found] == [(type(s), s.t_s) for s in expected]
+    assert candidate.overlapped_s == unmixed.overlapped_s == 0.0
+
+
+def test_an_interviewer_alone_is_no_candidate() -> None:
+    timeline = Timeline()
+    assert take(timeline, theirs(0.0), theirs(10.0), AudioEnd("s", "interviewer-0f", 2, 10.2)) == []
+    assert (timeline.position_s, timeline.overlapped_s) == (None, 0.0)
+
+
+def test_the_interviewers_own_line_hears_the_interviewer_only() -> None:
+    timeline = Timeline("interviewer")
+    found = take(timeline, chunk(0.0), theirs(0.1), chunk(0.2), theirs(0.3), AudioEnd("s", "a", 3, 0.4), theirs(0.5))
+    assert [type(s) for s in found] == [Piece, Piece, Piece]
+    assert all(set(s.samples) == {9} for s in found if isinstance(s, Piece))
+    assert [is_interviewer(message) for message in (theirs(0.0), chunk(0.0))] == [True, False]
 
 
 @pytest.mark.parametrize(

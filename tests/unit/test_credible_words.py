@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from inference.backends.whisper import Hypothesis, RawSegment, RawWord
-from inference.speech.words import Span, credible
+from inference.speech.words import Span, credible, doubt, stuck
 from proto.observations import Word
 
 
@@ -67,3 +67,41 @@ def test_a_word_is_not_stretched_over_the_pause_before_it() -> None:
 def test_nothing_ends_behind_the_sound() -> None:
     (word,) = believed(hypothesis(("hello", 1.0, 9.0)), [(10.9, 12.0)], end_s=12.1)
     assert word.end_s <= 12.1
+
+
+def test_text_that_repeats_itself_is_not_believed() -> None:
+    """Not the same words turn for turn, so no loop; but zlib sees it."""
+    texts = [word for i in range(12) for word in ("thank", "you", "for", "watching", "the", "video", f"part{i}")]
+    found = hypothesis(*[(text, i * 0.1, i * 0.1 + 0.1) for i, text in enumerate(texts)])
+    assert not stuck(found)
+    assert doubt(found) == "repetitive"
+    assert believed(found, [(10.0, 30.0)]) == []
+
+
+def test_what_people_say_does_not_repeat_itself_so_much() -> None:
+    text = (
+        "i have worked as an engineer for about ten years and in the last three of them i was responsible for a team "
+        "of five people who built the service that you have seen and before that i had studied in another city"
+    )
+    found = hypothesis(*[(word, i * 0.2, i * 0.2 + 0.2) for i, word in enumerate(text.split())])
+    assert doubt(found) == ""
+    assert len(believed(found, [(10.0, 30.0)])) == len(text.split())
+
+
+def test_a_guess_is_not_believed() -> None:
+    spans = [(10.0, 15.0)]
+    guess = hypothesis(("hello", 1.0, 1.5), log_probability=-1.2)
+    assert doubt(guess) == "unlikely"
+    assert believed(guess, spans) == []
+    assert believed(hypothesis(("hello", 1.0, 1.5), log_probability=-0.9), spans) != []
+
+
+def test_silence_is_named_so_and_nothing_is_no_doubt() -> None:
+    assert doubt(hypothesis(("you", 1.0, 1.5), no_speech=0.9, log_probability=-1.4)) == "silence"
+    assert doubt(Hypothesis((), "en", 1.0)) == ""
+
+
+def test_a_translation_is_judged_by_its_text() -> None:
+    loops = " ".join(f"thank you for watching the video part{i}" for i in range(12))
+    assert doubt(Hypothesis((RawSegment((), 0.0, -0.3, loops),), "de", 1.0)) == "repetitive"
+    assert doubt(Hypothesis((RawSegment((), 0.0, -0.3, "i am an engineer"),), "de", 1.0)) == ""

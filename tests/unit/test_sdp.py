@@ -68,6 +68,17 @@ def test_good_offer() -> None:
     assert "candidate" not in offer.sdp
 
 
+@pytest.mark.parametrize(("section", "sent"), [(AUDIO, (False, True)), (VIDEO, (True, False))])
+def test_an_inactive_section_is_not_sent_and_the_other_is_taken(section: list[str], sent: tuple[bool, bool]) -> None:
+    audio, video = (
+        [line.replace("a=sendonly", "a=inactive") if part is section else line for line in part]
+        for part in (AUDIO, VIDEO)
+    )
+    offer = check_offer(text([*HEAD, *audio, *video]))
+    assert isinstance(offer, CheckedOffer)
+    assert (offer.audio, offer.video) == sent
+
+
 def test_newlines_alone_will_do() -> None:
     assert isinstance(check_offer("\n".join(GOOD)), CheckedOffer)
 

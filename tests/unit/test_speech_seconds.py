@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from inference.signals import level
-from inference.signals.pauses import MAX_GAP_SECONDS, Second, SecondTally
+from inference.signals.pauses import MAX_GAP_SECONDS, REACH, Second, SecondTally
+from tests.support.altered import music, vowel
+from tests.support.speech import Samples
 
 RATE_HZ = 16_000
 
@@ -97,3 +99,64 @@ def test_clipped_share() -> None:
     samples[-1] = -32768
     (second,) = SecondTally().sound(0.0, samples, speech=True)
     assert second.clipped == pytest.approx(0.25 + 1 / RATE_HZ)
+
+
+def hear(tally: SecondTally, t_s: float, samples: Samples, speech: bool = False) -> list[Second]:
+    """Push samples in windows of 32 ms."""
+    found: list[Second] = []
+    for start in range(0, len(samples), 512):
+        found += tally.sound(t_s + start / RATE_HZ, samples[start : start + 512], speech)
+    return found
+
+
+def room(duration_s: float, top: int = 30) -> Samples:
+    return np.random.default_rng(5).integers(-top, top + 1, round(duration_s * RATE_HZ)).astype(np.int16)
+
+
+def test_what_could_be_told_of_the_voice_is_in_the_second() -> None:
+    tally = SecondTally()
+    hear(tally, 0.0, room(1.0))
+    (second,) = hear(tally, 1.0, vowel(1.0, 150, vibrato=0.02), speech=True)[-1:]
+    assert second.figures.voiced_share == pytest.approx(1.0, abs=0.05)
+    assert second.figures.noise_dbfs == pytest.approx(-65.5, abs=1.5)
+    assert second.figures.problems == ()
+
+
+def test_a_second_is_told_by_the_sound_before_it_whoever_heard_that() -> None:
+    song = music(6.0, 0.5, chord=(0, 4, 7))
+    whole = hear(SecondTally(), 0.0, song)
+    assert [("music" in second.figures.problems) for second in whole] == [False, False, True, True, True, True]
+    for from_s in (2.3, 3.0, 4.9):
+        at = round(from_s * RATE_HZ)
+        successor = SecondTally()
+        successor.prime(song[at - REACH : at])
+        again = {second.index: second for second in hear(successor, from_s, song[at:])}
+        full = [second for second in whole if second.index >= from_s]
+        assert [again[second.index].figures for second in full] == [second.figures for second in full]
+
+
+def test_what_was_forgotten_is_not_compared_with() -> None:
+    song = music(6.0, 0.5, chord=(0, 4, 7))
+    tally = SecondTally()
+    hear(tally, 0.0, song[: round(2.5 * RATE_HZ)])
+    tally.forget()
+    later = hear(tally, 2.5, song[round(2.5 * RATE_HZ) :])
+    fresh = hear(SecondTally(), 2.5, song[round(2.5 * RATE_HZ) :])
+    assert [second.figures for second in later[1:]] == [second.figures for second in fresh[1:]]
+
+
+def test_a_gap_is_lost_unless_the_sender_sent_nothing() -> None:
+    for lost, problems in ((True, ("lost",)), (False, ())):
+        tally = SecondTally()
+        hear(tally, 0.0, room(0.5))
+        (second,) = tally.gap(0.5, 0.5, lost=lost)
+        assert second.gap_s == pytest.approx(0.5)
+        assert second.figures.problems == problems
+
+
+def test_memory_does_not_grow() -> None:
+    tally = SecondTally()
+    for second in range(20):
+        hear(tally, float(second), room(1.0))
+    assert len(tally._before) == REACH
+    assert sum(len(part) for part in tally._parts) <= RATE_HZ

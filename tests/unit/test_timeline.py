@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from ingest.timeline import FUTURE_S, LATE_S, WINDOW_S, Timeline
+from ingest.timeline import CAUGHT_UP_S, FUTURE_S, LATE_S, RESUME_S, WINDOW_S, Timeline
 
 CLOCK_HZ = 90_000
 WRAP = 1 << 32
@@ -95,6 +95,38 @@ def test_clock_that_stood_still_is_noticed_within_two_windows() -> None:
     assert jumped_at_s - 31 <= 2 * WINDOW_S
 
 
+@pytest.mark.parametrize("still_s", [1.5, 4.0, 600.0])
+def test_clock_that_stood_still_in_a_silence_is_noticed_at_once(still_s: float) -> None:
+    """A muted microphone whose sender stops its clock: 20 ms packets, up to 60 ms late, again from where they ended."""
+    timeline = Timeline(48_000)
+    network = random.Random(3)
+    for number in range(100):
+        timeline.at(number * 960, number * 0.02 + (network.uniform(0, 0.06) if number else 0))
+    jumps = []
+    for number in range(100, 600):
+        arrival_s = still_s + number * 0.02 + network.uniform(0, 0.06)
+        moment = timeline.at(number * 960, arrival_s)
+        if moment.jump_s:
+            jumps.append((arrival_s - still_s - 2.0, moment.jump_s))
+    [(after_s, jump_s)] = jumps
+    assert RESUME_S <= after_s < RESUME_S + 0.1
+    assert jump_s == pytest.approx(still_s, abs=0.1)
+
+
+@pytest.mark.parametrize("pace", [1.6, 3.0, 20.0])
+def test_a_backlog_that_is_delivered_slowly_is_no_jump(pace: float) -> None:
+    """Three seconds of nothing, and then what waited comes at `pace` times the speed it was made at."""
+    timeline = Timeline(48_000)
+    for number in range(100):
+        timeline.at(number * 960, number * 0.02)
+    for number in range(100, 2000):
+        media_s = number * 0.02
+        arrival_s = max(media_s, 5.0 + (media_s - 2.0) / pace)
+        moment = timeline.at(number * 960, arrival_s)
+        assert moment.jump_s == 0.0
+        assert moment.t_s == pytest.approx(media_s)
+
+
 def test_slow_drift_is_measured_and_corrected_only_when_large() -> None:
     """A clock 1000 ppm slow is 1 s behind after 1000 s, and is moved by about that once."""
     timeline = Timeline(CLOCK_HZ)
@@ -123,4 +155,4 @@ def test_never_goes_back_and_never_runs_ahead(seed: int) -> None:
 
 
 def test_limits_are_in_order() -> None:
-    assert 0 < FUTURE_S < LATE_S < WINDOW_S
+    assert 0 < CAUGHT_UP_S < RESUME_S <= FUTURE_S < LATE_S < WINDOW_S
