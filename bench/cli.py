@@ -16,7 +16,7 @@ MAX_SESSIONS = 200
 PACKAGED_POLICIES = Path(__file__).resolve().parent.parent / "deploy" / "policies"
 
 
-def command(
+def command(  # noqa: PLR0917 - each is an option of the command line
     accuracy: Annotated[bool, typer.Option("--accuracy", help="How right, not how fast: needs --material.")] = False,
     ranges: Annotated[
         bool, typer.Option("--ranges", help="Where each signal stops working: spoils pictures; needs --material.")
@@ -24,6 +24,7 @@ def command(
     speech: Annotated[
         bool, typer.Option("--speech", help="How late and how right the words are, live: needs --material.")
     ] = False,
+    voices: Annotated[bool, typer.Option("--voices", help="How well voices are told apart: needs --material.")] = False,
     folder: Annotated[
         Path | None, typer.Option("--material", help="Folder of recordings and pictures.", show_default=False)
     ] = None,
@@ -51,7 +52,8 @@ def command(
     `CANDOR_MODELS_...` variables name; to measure on recordings of your own, write a truth file like bench/truth.toml.
     Speech uses the model that `CANDOR_SPEECH_MODEL` names, on recordings with a text of the same name beside them
     (answer.wav, answer.txt), or with word times in a clips.json: [{"file": "a.wav", "words": [{"word": "hello",
-    "start": 0.31, "end": 0.62}]}].
+    "start": 0.31, "end": 0.62}]}]. Voices wants recordings of one speaker each in speakers/NAME-*.flac, and dialogues
+    as NAME.wav with a NAME.rttm of who spoke when.
 
     Examples:
 
@@ -63,7 +65,7 @@ def command(
 
         candor bench --speech --material answers --sessions 1,4 --seconds 60
     """
-    if not (accuracy or ranges or speech):
+    if not (accuracy or ranges or speech or voices):
         if truth or policy:
             raise BadInput("goes with --accuracy or --ranges", field="--truth, --policy")
         _speed(seconds, only, folder, json_file)
@@ -80,6 +82,11 @@ def command(
         from bench import speech as live  # noqa: PLC0415
 
         live.run(folder, seconds or SPEECH_SECONDS, counts_of(sessions), json_file)
+    if voices:
+        from bench import voices as apart  # noqa: PLC0415
+        from inference.speech.settings import SpeechSettings  # noqa: PLC0415
+
+        apart.run(folder, SpeechSettings.load().voices_model)
     if accuracy:
         policy = policy or PACKAGED_POLICIES / "standard.toml"
         right.run(folder, truth or PACKAGED, policy, json_file, VisionSettings.load())

@@ -1,4 +1,4 @@
-"""`python -m bench.voices --material DIR`: how well voices are told apart, on recordings whose speakers are known.
+"""`candor bench --voices --material DIR`: how well voices are told apart, on recordings whose speakers are known.
 
 DIR holds `speakers/NAME-*.flac` or .wav, one person a NAME (what stands before the first dash), and dialogues as
 `NAME.wav` with a `NAME.rttm` of who spoke when. The model is the one that CANDOR_MODELS_DIR holds.
@@ -6,7 +6,6 @@ DIR holds `speakers/NAME-*.flac` or .wav, one person a NAME (what stands before 
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import time
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.diarization import Errors, Turn, errors, read_rttm
+from bench.figures import machine
 from inference.backends.settings import OnnxSettings
 from inference.backends.silero import SileroBackend
 from inference.backends.voice_encoder import FEATURE, VoiceEncoderBackend
@@ -28,6 +28,7 @@ from inference.speech.timeline import End, Piece
 from inference.speech.utterance import EndpointTuning
 from inference.speech.vad import VadTuning
 from inference.speech.voices import Voiced, Voices
+from proto.errors import BadInput, FeatureMissing
 from proto.media import SAMPLE_RATE_HZ
 
 PIECE = SAMPLE_RATE_HZ // 5
@@ -129,17 +130,18 @@ def _shown(found: Errors) -> str:
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="bench.voices", description=__doc__)
-    parser.add_argument("--material", type=Path, metavar="DIR", required=True)
-    parser.add_argument("--model", default="voice-encoder", help="a name from `candor models list`")
-    options = parser.parse_args()
-    encoder = VoiceEncoderBackend(Store(ModelsSettings.load()).find(options.model, FEATURE), OnnxSettings.load())
+def run(folder: Path, model: str) -> None:
+    """Print the report.
+
+    Raises:
+        BadInput: the voice encoder is not here.
+    """
     silero = SileroBackend()
-    encoder.load()
-    silero.load()
-    print("\n".join(report(options.material, Bench(encoder, silero))))
-
-
-if __name__ == "__main__":
-    main()
+    try:
+        encoder = VoiceEncoderBackend(Store(ModelsSettings.load()).find(model, FEATURE), OnnxSettings.load())
+        encoder.load()
+        silero.load()
+    except FeatureMissing as error:
+        raise BadInput(f"{error}", field="CANDOR_SPEECH_VOICES_MODEL") from error
+    print(machine())
+    print("\n".join(report(folder, Bench(encoder, silero))))

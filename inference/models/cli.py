@@ -165,7 +165,7 @@ def pull(
     """Fetch models. What is here is not fetched again.
 
     Without names it fetches what the default settings use: speech to text, objects, identity, expression (which
-    computes nothing unless a policy allows emotion). About 125 MB.
+    computes nothing unless a policy allows emotion). About 140 MB.
 
     A pull that broke off goes on where it was. A model is put in place whole, and only if its checksum is the pinned
     one.

@@ -8,7 +8,7 @@ between is nobody's: "could not tell". A person counted twice is worse than a se
 The thresholds hold for Resemblyzer's encoder, and were chosen on little: five speakers of 11 to 36 s, plain, louder,
 softer, clipped and in noise, and 30 s of two people who sound alike. One person's cells have a cosine of 0.66 to 0.95
 to the mean of the rest, half of them above 0.85; two persons' up to 0.72 when recorded apart and up to 0.80 for those
-two: no threshold tells them apart that would not also take one lively speaker for two. `python -m bench.voices` prints
+two: no threshold tells them apart that would not also take one lively speaker for two. `candor bench --voices` prints
 the tables.
 """
 

@@ -320,5 +320,6 @@ def test_a_pull_without_names_fetches_what_the_default_settings_use(tmp_path: Pa
         VisionSettings.model_fields["identity_model"].default,
         VisionSettings.model_fields["expression_model"].default,
         SpeechSettings.model_fields["model"].default,
+        SpeechSettings.model_fields["voices_model"].default,
     }
     assert {name for name, row in product(tmp_path).models.items() if row.default} == defaults

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from inference.signals import level
-from inference.signals.pauses import MAX_GAP_SECONDS, REACH, Second, SecondTally
+from inference.signals import level, soundscape
+from inference.signals.pauses import MAX_GAP_SECONDS, Absence, Second, SecondTally
 from tests.support.altered import music, vowel
 from tests.support.speech import Samples
 
 RATE_HZ = 16_000
+REACH = round(soundscape.REACH_S * RATE_HZ)
 
 
 def tone(duration_s: float, amplitude: float = 0.5) -> np.ndarray:
@@ -129,7 +130,7 @@ def test_a_second_is_told_by_the_sound_before_it_whoever_heard_that() -> None:
     for from_s in (2.3, 3.0, 4.9):
         at = round(from_s * RATE_HZ)
         successor = SecondTally()
-        successor.prime(song[at - REACH : at])
+        successor.prime(from_s - soundscape.REACH_S, song[at - REACH : at])
         again = {second.index: second for second in hear(successor, from_s, song[at:])}
         full = [second for second in whole if second.index >= from_s]
         assert [again[second.index].figures for second in full] == [second.figures for second in full]
@@ -146,10 +147,16 @@ def test_what_was_forgotten_is_not_compared_with() -> None:
 
 
 def test_a_gap_is_lost_unless_the_sender_sent_nothing() -> None:
-    for lost, problems in ((True, ("lost",)), (False, ())):
+    expected: list[tuple[Absence, tuple[str, ...]]] = [
+        ("lost", ("lost",)),
+        ("bridged", ("lost",)),
+        ("unsent", ()),
+        ("unknown", ()),
+    ]
+    for absence, problems in expected:
         tally = SecondTally()
         hear(tally, 0.0, room(0.5))
-        (second,) = tally.gap(0.5, 0.5, lost=lost)
+        (second,) = tally.gap(0.5, 0.5, absence)
         assert second.gap_s == pytest.approx(0.5)
         assert second.figures.problems == problems
 
@@ -158,5 +165,5 @@ def test_memory_does_not_grow() -> None:
     tally = SecondTally()
     for second in range(20):
         hear(tally, float(second), room(1.0))
-    assert len(tally._before) == REACH
-    assert sum(len(part) for part in tally._parts) <= RATE_HZ
+    assert sum(len(samples) for _t_s, samples in tally._before) == REACH
+    assert sum(len(samples) for _t_s, samples in tally._parts) <= RATE_HZ
