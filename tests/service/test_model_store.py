@@ -312,8 +312,8 @@ def test_a_pull_without_names_fetches_what_the_default_settings_use(tmp_path: Pa
     )
     assert pulled.returncode == 1
     told = [line for line in pulled.stderr.splitlines() if line.startswith("candor: ")]
-    assert len(told) == 4
-    for file in ("yolox_nano", "face_recognition_sface_2021dec", "mobilefacenet_2022july"):
+    assert len(told) == 5
+    for file in ("yolox_nano", "face_recognition_sface_2021dec", "mobilefacenet_2022july", "resemblyzer_voice_encoder"):
         assert any(file in line and "cannot be reached" in line for line in told), file
     defaults = {
         VisionSettings.model_fields["objects_model"].default,
