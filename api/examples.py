@@ -120,6 +120,7 @@ NOTICE = Notice(
         identity=True,
         text=True,
         keep_text=False,
+        voices=True,
     ),
     rules=("a phone in view", "more than one face in view", "a lost connection (noted, never counted)"),
     retention_days=30.0,

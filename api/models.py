@@ -129,7 +129,8 @@ class Analysed(Answered, frozen=True, kw_only=True):
     """What is analysed: `fps` pictures a second at most; `evidence` keeps a still and a clip for each alert.
 
     `objects`, `identity` and `text` are looked for where a detector for them is available; `identity` only once a
-    reference face is registered. `keep_text` keeps the words that are read in the picture.
+    reference face is registered. `keep_text` keeps the words that are read in the picture. `voices` are told apart by
+    their sound, where an encoder for them is available.
     """
 
     fps: float
@@ -141,6 +142,7 @@ class Analysed(Answered, frozen=True, kw_only=True):
     identity: bool = False
     text: bool = False
     keep_text: bool = False
+    voices: bool = False
 
 
 class Notice(Answered, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from proto.observations import SessionCreated
 from proto.policy import Analysis, Policy, Rule
 from proto.views import Status
 
-Need = Literal["", "audio", "emotion", "objects", "identity", "text"]
+Need = Literal["", "audio", "voices", "emotion", "objects", "identity", "text"]
 
 # In words for the person in front of the camera, and what a rule cannot do without.
 WORDS: dict[str, tuple[str, Need]] = {
@@ -27,7 +27,7 @@ WORDS: dict[str, tuple[str, Need]] = {
     "WHISPERING": ("whispering", "audio"),
     "READING_PATTERN": ("eyes that move as if reading beside the screen", ""),
     "STRESS_HIGH": ("signs of stress", "emotion"),
-    "SECOND_VOICE": ("a second voice", "audio"),
+    "SECOND_VOICE": ("a second voice", "voices"),
     "VOICE_NOT_FROM_FACE": ("a voice while the mouth in view is still", "audio"),
     "IDENTITY_MISMATCH": ("a face unlike the reference picture, if one is registered", "identity"),
     "TEXT_IN_VIEW": ("readable text in view", "text"),
@@ -80,6 +80,7 @@ def build(record: SessionCreated, status: Status, retention_days: float) -> Noti
             audio=analysis.audio,
             # Words are found in the sound alone.
             transcript=analysis.audio and analysis.transcript,
+            voices=analysis.audio and analysis.voices,
             emotion=analysis.emotion,
             evidence=analysis.evidence,
             objects=analysis.objects_per_s > 0,
@@ -104,6 +105,7 @@ def _can(name: str, analysis: Analysis) -> bool:
     return {
         "": True,
         "audio": analysis.audio,
+        "voices": analysis.audio and analysis.voices,
         "emotion": analysis.emotion,
         "objects": analysis.objects_per_s > 0,
         "identity": analysis.identity_per_s > 0,

@@ -161,7 +161,7 @@ def _wanted(feature: str, analysis: Analysis) -> bool:
         "expression": analysis.emotion and analysis.expression_per_s > 0,
         "transcript": analysis.audio and analysis.transcript,
         "translation": analysis.audio and analysis.transcript,
-        "voices": analysis.audio,
+        "voices": analysis.audio and analysis.voices,
     }.get(feature, True)
 
 

@@ -65,6 +65,8 @@ def _watched(state: State, name: str, rule: Rule) -> tuple[Literal["watched", "o
         return "off", f"the policy's {RATES[spec.drive]} is 0"
     if spec.drive in HEARD and not analysis.audio:
         return "off", "the policy's audio is off"
+    if spec.drive == "voice" and not analysis.voices:
+        return "off", "the policy's voices is off"
     missing = _not_measured(state, spec.drive)
     if not missing and name in GAZE_RULES and state.gaze.baseline is None:
         missing = _no_baseline(state)

@@ -77,6 +77,7 @@ async def test_it_says_what_each_policy_allows(bus: Bus) -> None:
         "identity": True,
         "text": True,
         "keep_text": False,
+        "voices": True,
     }
     assert said["eu-recruitment"]["analysis"]["evidence"] is False
     assert [name for name in said if "signs of stress" in said[name]["rules"]] == ["full"]

@@ -180,6 +180,12 @@ def test_without_sound_in_the_policy_rules_of_sound_are_off():
         assert rules[name] == ("off", "the policy's audio is off"), name
 
 
+def test_voices_that_the_policy_does_not_tell_apart_are_off():
+    rules = watched(view(Folded([up()], STANDARD.replace("\nvoices = true", "\nvoices = false")).state))
+    assert rules["SECOND_VOICE"] == ("off", "the policy's voices is off")
+    assert rules["WHISPERING"][0] != "off"
+
+
 def test_a_rule_of_sound_that_could_not_be_judged_says_what_was_wrong_with_it():
     noisy = [second(t, problems=("noisy",), whisper_likelihood=0.9) for t in range(10)]
     rules = watched(view(Folded([up(), *noisy, piece(3.0, None, reason="noisy")]).state))

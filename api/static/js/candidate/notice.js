@@ -27,7 +27,7 @@ export function howLong(days) {
 
 /** The consent text of a notice: lists of sentences {analysed, not, noted, kept}. Pure. */
 export function consentText({ analysis, rules, retention_days }) {
-  const { fps, audio, transcript, emotion, evidence, objects, identity, text, keep_text } = analysis;
+  const { fps, audio, transcript, emotion, evidence, objects, identity, text, keep_text, voices } = analysis;
   const analysed = [
     `Your camera: on. Up to ${Math.round(fps * 10) / 10} pictures a second: whether a face, or more than one, is in view, which way head and eyes point, how often the eyes blink, how mouth and brows move.`,
     objects &&
@@ -37,6 +37,8 @@ export function consentText({ analysis, rules, retention_days }) {
     text &&
       `Readable text in view: on, if available. ${keep_text ? "What is read is kept." : "Only that there is text, and where; not what it says."}`,
     audio && "Your voice: on. When you speak and pause, how loud, and how it sounds.",
+    voices &&
+      "Voices: told apart, if available, to notice a second one. They get numbers, not names, and nothing of how a voice sounds is kept.",
     transcript && "What you say: on. It is written down as a transcript.",
     emotion && "Emotions: on. Expression and signs of stress may be judged from face and voice.",
     "How good picture and sound are. When they are not good enough, the software says “could not tell”, and that never counts against you.",
@@ -44,6 +46,7 @@ export function consentText({ analysis, rules, retention_days }) {
   const not = [
     !emotion && "Emotions: off. No feelings and no stress are judged in this interview.",
     !audio && "Your voice: off. Sound is thrown away as it arrives.",
+    audio && !voices && "Voices: not told apart.",
     !transcript && "What you say: off. Nothing of it is written down.",
     !objects && "Things in view: off. Nobody looks for them.",
     !identity && "Your face: not compared with any picture.",
