@@ -7,40 +7,28 @@ import time
 
 from inference.backends.silero import SileroBackend
 from inference.backends.voice_encoder import FEATURE as VOICES
-from inference.backends.whisper import ENGLISH, FEATURE, Hypothesis
 from inference.speech import metrics
-from inference.speech.cadence import Cadence
 from inference.speech.decoding import Decoder
 from inference.speech.encoder import VoiceEncoder
-from inference.speech.hearing import Event, Heard, Hearing, UtteranceClosed, UtteranceOpened
+from inference.speech.hearing import Event, Heard, Hearing
+from inference.speech.publishing import SWITCHED_OFF, Publisher
 from inference.speech.resume import SOURCE, Standing
 from inference.speech.settings import SpeechSettings
 from inference.speech.speakers import Speakers
 from inference.speech.timeline import End, Gap, Piece, Stretch, Timeline, check, is_interviewer
-from inference.speech.transcriber import Outcome, Request, Transcriber
-from inference.speech.translation import FEATURE as TRANSLATION
-from inference.speech.translation import Spoken, Translator
-from inference.speech.words import doubt
+from inference.speech.writer import Writer
 from proto import codec, subjects
-from proto.errors import BadMessage, CandorError, Full, Unavailable
+from proto.errors import BadMessage, CandorError, Unavailable
 from proto.media import Audio
-from proto.observations import FeatureStatus, Observation, SpeechHeard, Word, WordsCommitted
-from proto.views import Committed, Tentative
+from proto.observations import SpeechHeard
 from runtime.bus import Bus, Delivery, Follow
 from runtime.leases import Lease
 from runtime.log import get_logger
 
 BATCH = 64
 WAIT_S = 0.5
-SWITCHED_OFF = "the session's policy switches it off"
-FINISH_S = 30.0
-"""A session whose sound is over waits so long at most for its last translations."""
 
 log = get_logger("speech")
-
-
-class LeaseLost(Unavailable):
-    """Another worker has this session now."""
 
 
 class Session:
@@ -59,25 +47,18 @@ class Session:
     ) -> None:
         self._bus = bus
         self._session = session
-        self._lease = lease
         self._settings = settings
-        self._decoder = decoder
         self._standing = standing
+        self._silero = silero
+        self._encoder = encoder
+        self._publisher = Publisher(bus, session, lease)
         self._next_second = standing.next_second
-        self._next_commit = standing.next_commit
         self._timeline = Timeline()
         self._hearing = Hearing(
             silero, settings.vad, settings.endpoints, resume=standing.safe, pause_s=standing.pause_s
         )
-        self._encoder = encoder
-        self._silero = silero
+        self._writer = Writer(self._publisher, standing, settings, decoder)
         self._speakers: Speakers | None = None
-        self._transcriber: Transcriber | None = None
-        self._translator: Translator | None = None
-        self._opened_seq = 1
-        unfinished = standing.memory.unfinished
-        self._spoken: tuple[int, tuple[Word, ...]] = (standing.memory.utterance, unfinished.words if unfinished else ())
-        self._cadence = Cadence(settings.step_s, settings.max_step_s)
         self.last_seq = 0
         self.behind_s = 0.0
 
@@ -90,33 +71,37 @@ class Session:
         """
         if not self._standing.analysis.audio:
             return
-        await self._prepare_text()
+        await self._writer.prepare()
         await self._prepare_voices()
         from_seq = self._standing.safe.seq if self._standing.safe else 1
-        translating = asyncio.create_task(self._translate(), name=f"speech-translate-{self._session}")
         try:
-            async with self._bus.follow(subjects.AUDIO, subjects.audio(self._session), max(1, from_seq)) as follow:
+            async with (
+                self._writer.translating(lambda: not stop.is_set()),
+                self._bus.follow(subjects.AUDIO, subjects.audio(self._session), max(1, from_seq)) as follow,
+            ):
                 await self._listen(follow, stop)
-            if self._translator is not None and not stop.is_set():
-                await self._translator.drained(FINISH_S)
         finally:
-            self._decoder.load.is_silent(self._session)
-            translating.cancel()
-            await asyncio.gather(translating, return_exceptions=True)
+            self._writer.leave()
 
-    async def _translate(self) -> None:
-        """What a predecessor left untranslated, then what is said."""
-        if self._translator is not None:
-            for spoken in self._standing.untranslated:
-                self._translator.add(spoken)
-            await self._translator.run()
+    async def _prepare_voices(self) -> None:
+        """Be ready to tell voices apart, or say once why they are not."""
+        wanted = self._settings.voices and self._standing.analysis.voices
+        missing = await self._encoder.ensure() if wanted else None
+        if wanted and missing is None:
+            observe = self._publisher.observe
+            self._speakers = Speakers(self._session, self._encoder, self._silero, self._settings, observe)
+            if self._standing.resumed:
+                await self._speakers.restore(self._bus)
+        if not self._standing.told_voices:
+            reason = missing.reason if missing else "" if wanted else SWITCHED_OFF
+            await self._publisher.feature(VOICES, reason, missing.command if missing else "")
 
     async def _listen(self, follow: Follow, stop: asyncio.Event) -> None:
         clock = asyncio.get_running_loop()
         quiet_s, heard_s = 0.0, clock.time()
         ended = stalled = False
         while not stop.is_set():
-            self._check_lease()
+            self._publisher.check_lease()
             batch = await follow.next(BATCH, WAIT_S)
             for delivery in batch:
                 self.last_seq = delivery.seq
@@ -144,8 +129,7 @@ class Session:
         behind_s = max(0.0, time.time() - delivery.unix_s)
         metrics.LAG.observe(behind_s)
         self.behind_s = behind_s
-        if self._transcriber is not None:
-            self._transcriber.step_s = self._cadence.step_s(behind_s, self._decoder.load.step_s())
+        self._writer.lags(behind_s)
         try:
             message: Audio = codec.decode(delivery.data, Audio)
             check(message, delivery.data)
@@ -181,94 +165,16 @@ class Session:
             await self._tell(self._hearing.take(stretch))
         return any(isinstance(stretch, End) for stretch in stretches)
 
-    async def _prepare_text(self) -> None:
-        """Be ready to transcribe, or say once why there is no transcript."""
-        analysis = self._standing.analysis
-        missing = await self._decoder.ensure() if analysis.transcript else None
-        language = self._standing.language or self._settings.language
-        reason = missing.reason if missing else self._unfit_reason(language)
-        available = not reason
-        if available:
-            self._transcriber = Transcriber(
-                step_s=self._settings.step_s,
-                window_s=self._settings.window_s,
-                memory=self._standing.memory,
-                language=language,
-                hotwords=self._standing.hotwords,
-                context=self._settings.context,
-            )
-        if not self._standing.told_feature:
-            await self._tell_feature(0, FEATURE, reason, missing.command if missing else "")
-        if self._standing.translate and language != ENGLISH:
-            await self._prepare_translation(reason)
-
-    def _unfit_reason(self, language: str) -> str:
-        """Why this worker does not transcribe the session, "" if it does."""
-        if not self._standing.analysis.transcript:
-            return SWITCHED_OFF
-        if language and not self._decoder.knows(language):
-            # It would write words of a language it knows for sounds of another: better none than made up.
-            return f"the model {self._decoder.model} does not know the session's language, {language}"
-        return ""
-
-    async def _prepare_translation(self, reason: str) -> None:
-        if not reason and not self._decoder.multilingual:
-            reason = f"the model {self._decoder.model} knows English only"
-        if not reason:
-            self._translator = Translator(self._bus, self._session, self._decoder, self._observe)
-        if not self._standing.told_translation:
-            await self._tell_feature(1, TRANSLATION, reason)
-
-    async def _prepare_voices(self) -> None:
-        """Be ready to tell voices apart, or say once why they are not."""
-        wanted = self._settings.voices and self._standing.analysis.voices
-        missing = await self._encoder.ensure() if wanted else None
-        if wanted and missing is None:
-            self._speakers = Speakers(self._session, self._encoder, self._silero, self._settings, self._observe)
-            if self._standing.resumed:
-                await self._speakers.restore(self._bus)
-        if not self._standing.told_voices:
-            reason = missing.reason if missing else "" if wanted else SWITCHED_OFF
-            await self._tell_feature(2, VOICES, reason, missing.command if missing else "")
-
-    async def _tell_feature(self, seq: int, feature: str, reason: str, command: str = "") -> None:
-        """Say once whether a feature works for this session; without a reason against it, it does."""
-        status = FeatureStatus(
-            session=self._session,
-            source=SOURCE,
-            seq=seq,
-            t_s=0.0,
-            feature=feature,
-            available=not reason,
-            reason=reason,
-            command=command,
-        )
-        await self._observe(status)
-
     async def _tell(self, events: list[Event]) -> None:
-        """Publish what was heard, and decode where it is time to."""
+        """Publish what was heard, by whom, and which words."""
         for event in events:
-            self._note_turn(event)
             if self._speakers is not None:
                 # Before the words: once an utterance's last words are in the log, nobody listens to it again.
                 await self._speakers.hear(event)
             if isinstance(event, Heard):
                 await self._heard(event)
-            elif self._transcriber is not None and (request := self._transcriber.take(event)) is not None:
-                needed = self._transcriber.needs_decoding(request)
-                hypothesis = await self._decode(request) if needed else None
-                await self._outcome(self._transcriber.apply(request, hypothesis))
-
-    def _note_turn(self, event: Event) -> None:
-        """Who speaks is part of the worker's load; where an utterance begins is where its sound is read again."""
-        match event:
-            case UtteranceOpened():
-                self._opened_seq = event.safe.seq if event.safe else 1
-                self._decoder.load.speaks(self._session)
-            case UtteranceClosed():
-                self._decoder.load.is_silent(self._session)
-            case _:
-                pass
+            else:
+                await self._writer.hear(event)
 
     async def _heard(self, heard: Heard) -> None:
         second, safe = heard.second, heard.safe
@@ -295,91 +201,7 @@ class Session:
             noise_dbfs=_rounded(second.figures.noise_dbfs, 2),
             problems=second.figures.problems,
         )
-        await self._observe(observation)
-
-    async def _decode(self, request: Request) -> Hypothesis | None:
-        """The words of a request. A decode that fails twice is given up: the transcript goes on behind it."""
-        for _attempt in range(2):
-            try:
-                asked_s = time.perf_counter()
-                hypothesis = await self._decoder.decode(request.passage, request.kind)
-                if (again := request.again(hypothesis)) is not None:
-                    hypothesis = await self._decoder.decode(again.passage, again.kind)
-                self._cadence.note(time.perf_counter() - asked_s)
-                if doubtful := doubt(hypothesis):
-                    metrics.REJECTED.labels(doubtful).inc()
-                return hypothesis
-            except (Unavailable, Full) as error:
-                log.warning("speech.decode_failed", session=self._session, error=str(error))
-        return None
-
-    async def _outcome(self, outcome: Outcome) -> None:
-        if not outcome.worth_telling:
-            return
-        if outcome.words or outcome.final:
-            await self._commit(outcome)
-        self._check_lease()
-        text = Tentative(
-            session=self._session, utterance=outcome.utterance, start_s=outcome.start_s, text=outcome.tentative
-        )
-        await self._bus.publish(subjects.live(self._session), text)
-
-    async def _commit(self, outcome: Outcome) -> None:
-        first = self._next_commit == self._standing.next_commit
-        committed = WordsCommitted(
-            session=self._session,
-            source=SOURCE,
-            seq=self._next_commit,
-            t_s=outcome.heard_until_s,
-            utterance=outcome.utterance,
-            words=outcome.words,
-            language=outcome.language,
-            model=self._decoder.model,
-            final=outcome.final,
-            heard_until_s=outcome.heard_until_s,
-            window_start_s=outcome.window_start_s,
-            resume_s=outcome.safe.t_s if outcome.safe else None,
-            resume_seq=outcome.safe.seq if outcome.safe else 0,
-        )
-        await self._observe(committed)
-        if first:
-            await self._make_sure(committed)
-        self._next_commit += 1
-        if self._translator is not None:
-            self._follow_utterance(self._translator, outcome)
-        metrics.WORDS.inc(len(outcome.words))
-        for word in outcome.words:
-            metrics.COMMIT_DELAY.observe(max(0.0, outcome.heard_until_s - word.end_s))
-        if outcome.words:
-            text = " ".join(word.text for word in outcome.words)
-            start_s, end_s = outcome.words[0].start_s, outcome.words[-1].end_s
-            news = Committed(
-                session=self._session, utterance=outcome.utterance, start_s=start_s, end_s=end_s, text=text
-            )
-            self._check_lease()
-            await self._bus.publish(subjects.live(self._session), news)
-
-    def _follow_utterance(self, translator: Translator, outcome: Outcome) -> None:
-        """Have an utterance translated when it is over."""
-        utterance, words = self._spoken
-        words = (words if utterance == outcome.utterance else ()) + outcome.words
-        self._spoken = (outcome.utterance, words)
-        if outcome.final and words and outcome.language != ENGLISH:
-            translator.add(Spoken(outcome.utterance, outcome.language, words, self._opened_seq))
-
-    async def _make_sure(self, committed: WordsCommitted) -> None:
-        """A predecessor's last commit, on its way at the takeover, may have come first under this number."""
-        last = await self._bus.last(subjects.LOG, subjects.log(self._session, "words.committed"))
-        if last is None or last.data != codec.encode(committed):
-            raise LeaseLost(f"another worker wrote commit {committed.seq} of session {self._session}")
-
-    async def _observe(self, observation: Observation) -> None:
-        self._check_lease()
-        await self._bus.observe(observation)
-
-    def _check_lease(self) -> None:
-        if not self._lease.held:
-            raise LeaseLost(f"the lease of session {self._session} is lost")
+        await self._publisher.observe(observation)
 
 
 def _rounded(value: float | None, digits: int) -> float | None:
