@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from aggregator.risk import abstention, sound
-from aggregator.risk.conditions import RULES, Drive
+from aggregator.risk.conditions import RULES, Drive, Spec
 from aggregator.risk.state import State
-from proto.policy import Policy, Rule
+from proto.policy import Analysis, Policy, Rule
 from proto.views import Watch
 
 MOSTLY = 0.5
@@ -59,18 +59,23 @@ def _watched(state: State, name: str, rule: Rule) -> tuple[Literal["watched", "o
         return "off", "the policy has this rule disabled"
     if spec is None:
         return "not_measured", "this version does not know the rule"
-    if spec.needs == "emotion" and not analysis.emotion:
-        return "off", "the policy does not allow emotion to be inferred"
-    if spec.drive in RATES and not getattr(analysis, RATES[spec.drive]):
-        return "off", f"the policy's {RATES[spec.drive]} is 0"
-    if spec.drive in HEARD and not analysis.audio:
-        return "off", "the policy's audio is off"
-    if spec.drive == "voice" and not analysis.voices:
-        return "off", "the policy's voices is off"
+    if why := _switched_off(spec, analysis):
+        return "off", why
     missing = _not_measured(state, spec.drive)
     if not missing and name in GAZE_RULES and state.gaze.baseline is None:
         missing = _no_baseline(state)
     return ("not_measured", missing) if missing else ("watched", _seldom(state, spec.drive))
+
+
+def _switched_off(spec: Spec, analysis: Analysis) -> str:
+    """Which part of the policy keeps a rule from being watched; empty where none does."""
+    if spec.needs == "emotion" and not analysis.emotion:
+        return "the policy does not allow emotion to be inferred"
+    if spec.drive in RATES and not getattr(analysis, RATES[spec.drive]):
+        return f"the policy's {RATES[spec.drive]} is 0"
+    if spec.drive in HEARD and not analysis.audio:
+        return "the policy's audio is off"
+    return "the policy's voices is off" if spec.drive == "voice" and not analysis.voices else ""
 
 
 def _seldom(state: State, drive: Drive) -> str:

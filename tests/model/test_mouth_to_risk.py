@@ -83,7 +83,7 @@ def test_a_silent_face_without_speech_is_nothing(clips):
 
 
 def test_a_mouth_behind_a_phone_is_not_a_still_one(clips):
-    """The mesh draws lips over the phone that do not move. But they are parted, and the head they are on seems turned."""
+    """The mesh draws lips over the phone that do not move. But they are parted, and their head seems turned."""
     policy_toml = STANDARD.replace(
         "hold_s = 4.0\nrelease_s = 2.0\ncooldown_s = 60.0", "hold_s = 1.0\ncooldown_s = 60.0"
     )
