@@ -88,8 +88,10 @@ class SpeechDetector:
 
     def push(self, t_s: float, samples: NDArray[np.int16]) -> list[Window | Gap]:
         """Take samples that follow what came before; returns what of all is judged now."""
-        if self._rest and isinstance(last := self._rest[-1], Window):
-            t_s, samples = t_s - last.duration_s, np.concatenate([self._rest.pop().samples, samples])
+        last = self._rest[-1] if self._rest else None
+        if isinstance(last, Window):
+            self._rest.pop()
+            t_s, samples = t_s - last.duration_s, np.concatenate([last.samples, samples])
         self._rest.append(Window(t_s, samples, speech=False))
         sound = np.concatenate([one.samples for one in self._rest if isinstance(one, Window)])
         whole = len(sound) - len(sound) % BLOCK
@@ -118,7 +120,7 @@ class SpeechDetector:
         at, until = 0, len(flags) * WINDOW
         for one in rest:
             if isinstance(one, Gap):
-                (self._rest if self._rest else judged).append(one)
+                (self._rest or judged).append(one)
                 continue
             start = 0
             while at < until and start < len(one.samples):

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from proto import subjects
+from proto.media import Audio
 from proto.observations import SpeechHeard, WordsCommitted
 from runtime.bus import Bus
 from runtime.leases import Leases
+from tests.support.holes import arrived, leave_out_silence, lose, slots
 from tests.support.nats import NatsServer
 from tests.support.sessions import create_session, observations, send
 from tests.support.speech import TEST_MODEL, Clip, joined, load, messages
@@ -100,11 +102,22 @@ async def owner(bus: Bus, session: str) -> str | None:
         return (await leases.owners()).get(subjects.lease_audio(session))
 
 
-async def undisturbed(bus: Bus, workers: Workers, clip: Clip) -> list[WordsCommitted]:
+def messages_of(clip: Clip, session: str, kind: str) -> list[Audio]:
+    """The clip as it arrives: whole, or with holes of a kind."""
+    match kind:
+        case "packets lost":
+            return arrived(lose(slots(clip.samples), 0.1), session)
+        case "silence left out":
+            return arrived(leave_out_silence(clip.samples), session)
+        case _:
+            return messages(clip.samples, session)
+
+
+async def undisturbed(bus: Bus, workers: Workers, clip: Clip, kind: str = "whole") -> list[WordsCommitted]:
     """The transcript of the clip by one worker that nothing happens to."""
     await create_session(bus, "alone")
     process = workers.start()
-    await send(bus, messages(clip.samples, "alone"))
+    await send(bus, messages_of(clip, "alone", kind))
     await eventually(lambda: done(bus, "alone", clip), 60)
     process.terminate()
     await asyncio.to_thread(process.wait, 20)
@@ -118,7 +131,7 @@ def told(commits: list[WordsCommitted]) -> list[tuple[int, bool, float, list[tup
 
 def measures(seconds: list[SpeechHeard]) -> list[tuple[object, ...]]:
     return [
-        (s.seq, s.speech_s, s.whisper_likelihood, s.voiced_share, s.speech_dbfs, s.noise_dbfs, s.problems)
+        (s.seq, s.speech_s, s.gap_s, s.whisper_likelihood, s.voiced_share, s.speech_dbfs, s.noise_dbfs, s.problems)
         for s in seconds
     ]
 
@@ -130,12 +143,13 @@ async def check_seconds(bus: Bus, session: str, clip: Clip) -> None:
 
 
 @pytest.mark.timeout(180)
-async def test_kill_nine_in_mid_sentence_changes_nothing(bus: Bus, workers: Workers, clip: Clip) -> None:
-    expected = await undisturbed(bus, workers, clip)
+@pytest.mark.parametrize("kind", ["whole", "packets lost", "silence left out"])
+async def test_kill_nine_in_mid_sentence_changes_nothing(bus: Bus, workers: Workers, clip: Clip, kind: str) -> None:
+    expected = await undisturbed(bus, workers, clip, kind)
     await create_session(bus, "killed")
     victim = workers.start()
-    sound = messages(clip.samples, "killed")
-    middle = round(12.5 / 0.2)
+    sound = messages_of(clip, "killed", kind)
+    middle = sum(message.t_s < 12.49 for message in sound)
     await send(bus, sound[:middle])
     await eventually(lambda: count_words(bus, "killed"), 60)
     workers.start()

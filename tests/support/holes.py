@@ -1,4 +1,4 @@
-"""Sound with holes in it, as a network loses packets and as senders leave out silence: messages as ingest makes them."""
+"""Sound with holes, as networks lose packets and senders leave out silence, in the messages that ingest makes of it."""
 
 from __future__ import annotations
 

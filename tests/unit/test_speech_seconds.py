@@ -62,6 +62,67 @@ def test_a_gap_is_not_silence() -> None:
     assert [round(second.duration_s, 2) for second in seconds] == [1.0] * 4
 
 
+def test_silence_that_was_not_sent_is_part_of_a_pause() -> None:
+    tally = SecondTally()
+    seconds = feed(tally, 0.0, (1.5, True))
+    seconds += tally.gap(1.5, 0.38, "unsent")
+    seconds += feed(tally, 1.88, (0.02, False))
+    seconds += tally.gap(1.9, 1.4, "unsent")
+    seconds += feed(tally, 3.3, (0.7, True))
+    assert [round(second.pause_s, 2) for second in seconds] == pytest.approx([0.0, 0.5, 1.5, 0.0])
+    assert [round(second.ended_pause_s, 2) for second in seconds] == pytest.approx([0.0, 0.0, 0.0, 1.8])
+    assert [round(second.gap_s, 2) for second in seconds] == pytest.approx([0.0, 0.48, 1.0, 0.3])
+
+
+def test_a_pause_of_hours_that_was_not_sent_is_told_as_long_as_it_was() -> None:
+    tally = SecondTally()
+    feed(tally, 0.0, (0.5, True))
+    tally.gap(0.5, 36_000.0, "unsent")
+    assert tally.pause_s == pytest.approx(36_000.0)
+    second, *_ = feed(tally, 36_000.5, (1.5, True))
+    assert second.ended_pause_s == pytest.approx(36_000.0)
+
+
+def test_a_pause_goes_on_over_a_bridged_gap_with_silence_on_both_sides() -> None:
+    tally = SecondTally()
+    seconds = feed(tally, 0.0, (0.5, True), (0.7, False))
+    seconds += tally.gap(1.2, 0.1, "bridged")
+    seconds += feed(tally, 1.3, (0.3, False), (0.4, True))
+    assert seconds[1].ended_pause_s == pytest.approx(1.1, abs=0.01)
+    assert tally.pause_s == 0.0
+
+
+def test_what_was_lost_at_either_end_of_a_pause_is_not_part_of_it() -> None:
+    """The words around it may have been in it: a pause is never told longer than it was."""
+    tally = SecondTally()
+    seconds = feed(tally, 0.0, (1.0, True))
+    seconds += tally.gap(1.0, 0.2, "bridged")
+    seconds += feed(tally, 1.2, (0.3, False))
+    for part in range(3):
+        seconds += tally.gap(1.5 + part * 0.1, 0.1, "bridged")
+    seconds += feed(tally, 1.8, (0.2, True))
+    assert seconds[1].ended_pause_s == pytest.approx(0.3, abs=0.01)
+
+
+def test_a_long_loss_and_a_jump_end_a_pause() -> None:
+    absences: tuple[Absence, ...] = ("lost", "unknown")
+    for absence in absences:
+        tally = SecondTally()
+        feed(tally, 0.0, (1.5, False))
+        tally.gap(1.5, 0.6, absence)
+        assert tally.pause_s == 0.0
+
+
+def test_a_second_is_told_by_two_seconds_of_time_before_it_not_of_sound() -> None:
+    """With holes there is less sound in them, never older sound: a successor would not have heard that."""
+    tally = SecondTally()
+    hear(tally, 0.0, room(2.0))
+    tally.gap(2.0, 0.5, "bridged")
+    hear(tally, 2.5, room(0.6))
+    assert tally._before[0][0] == pytest.approx(1.0)
+    assert sum(len(samples) for _t_s, samples in tally._before) == round(1.5 * RATE_HZ)
+
+
 def test_a_second_without_any_sound_is_told_as_a_gap() -> None:
     seconds = SecondTally().gap(5.0, 2.0)
     assert [(s.index, s.gap_s, s.duration_s, s.level_dbfs) for s in seconds] == [
