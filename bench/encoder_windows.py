@@ -18,31 +18,31 @@ from inference.speech.settings import SpeechSettings
 from proto.errors import BadInput, FeatureMissing
 from proto.media import SAMPLE_RATE_HZ
 
-MAX_CLIP_S = 28.0
 MAX_CLIPS = 50
 ROUNDS = 3
 
 
 def run(report: Report, clips: Sequence[Spoken]) -> None:
-    """Decode each clip that fits into one window, both ways in turn; `inference/speech/windows.py` is where the outcome
-    goes.
+    """Decode each clip that is no longer than what a worker decodes at once, both ways in turn.
+
+    `inference/speech/windows.py` is where the outcome goes.
 
     Raises:
         BadInput: the worker's settings name no model that is here.
     """
-    short = [clip for clip in clips if clip.duration_s <= MAX_CLIP_S][:MAX_CLIPS]
+    settings = SpeechSettings.load()
+    short = [clip for clip in clips if clip.duration_s <= settings.window_s][:MAX_CLIPS]
     if not short:
         return
     backends = {"padded to 30 s": _backend(fitted=False), "fitted": _backend(fitted=True)}
     errors = dict.fromkeys(backends, 0)
     spent_ms: dict[str, list[float]] = {name: [] for name in backends}
     words = sum(len(clip.words) for clip in short)
-    language = SpeechSettings.load().language
     for number in range(ROUNDS):
         for clip in short:
             for name, backend in backends.items():
                 begin = time.process_time()
-                (answer,) = backend.run([Passage(clip.samples.astype(np.float32) / 32768.0, language)])
+                (answer,) = backend.run([Passage(clip.samples.astype(np.float32) / 32768.0, settings.language)])
                 spent_ms[name].append((time.process_time() - begin) * 1e3)
                 if number == 0:
                     errors[name] += _errors(clip, answer)
