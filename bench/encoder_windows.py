@@ -20,6 +20,7 @@ from proto.media import SAMPLE_RATE_HZ
 
 MAX_CLIPS = 50
 ROUNDS = 3
+HOW = "`candor models pull whisper-tiny`, or name a model's folder"
 
 
 def run(report: Report, clips: Sequence[Spoken]) -> None:
@@ -81,5 +82,5 @@ def _backend(*, fitted: bool) -> WhisperBackend:
         )
         backend.load()
     except FeatureMissing as error:
-        raise BadInput(f"{error}", field="CANDOR_SPEECH_MODEL") from error
+        raise BadInput(f"{error}; {HOW}", field="CANDOR_SPEECH_MODEL") from error
     return backend

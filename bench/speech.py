@@ -106,9 +106,7 @@ async def _model(worker: Stack) -> str:
     told = {part["name"]: part for part in health["parts"]}.get("feature:transcript")
     if told is None or not told["ok"]:
         why = told["detail"] if told else "the worker says nothing of its transcript"
-        raise BadInput(
-            f"has no model: {why}; `candor models pull whisper-tiny`, or name a folder", field="CANDOR_SPEECH_MODEL"
-        )
+        raise BadInput(f"has no model: {why}; {encoder_windows.HOW}", field="CANDOR_SPEECH_MODEL")
     return str(told["detail"])
 
 
