@@ -33,6 +33,8 @@ class Lease:
         self.lost = asyncio.Event()
         self._revision = revision
         self._until_s = until_s
+        # Giving back what is just being renewed would fail on the revision, and leave it to expire.
+        self._writing = asyncio.Lock()
 
     @property
     def held(self) -> bool:
@@ -83,8 +85,9 @@ class Leases:
         self._forget(lease)
         if held and self._bucket is not None:
             try:
-                # Only if it is still ours: an empty value marks it free without a race against a new owner.
-                await self._bucket.free(lease.key, lease._revision)
+                async with lease._writing:
+                    # Only if it is still ours: an empty value marks it free without a race against a new owner.
+                    await self._bucket.free(lease.key, lease._revision)
             except Conflict:
                 log.info("leases.taken_over", key=lease.key)
 
@@ -108,15 +111,16 @@ class Leases:
         assert self._bucket is not None
         sent_s = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(GIVE_UP_S - RENEW_S):
-                revision = await self._bucket.update(lease.key, self._owner, lease._revision)
+            async with asyncio.timeout(GIVE_UP_S - RENEW_S), lease._writing:
+                if lease.lost.is_set():
+                    return
+                lease._revision = await self._bucket.update(lease.key, self._owner, lease._revision)
         except Conflict:
             self._lose(lease, "somebody else has it")
         except (Unavailable, TimeoutError):
             if not lease.held:
                 self._lose(lease, "could not be renewed in time")
         else:
-            lease._revision = revision
             lease._until_s = sent_s + GIVE_UP_S
 
     def _lose(self, lease: Lease, reason: str) -> None:

@@ -52,3 +52,26 @@ async def test_a_holder_stops_believing_when_nats_is_gone(bus, nats_server):
         assert not lease.held
         nats_server.start()
         assert await eventually(lambda: one.acquire("k"), 15)
+
+
+async def test_a_lease_that_is_just_being_renewed_is_free_at_once_when_it_is_given_back(bus, connect, monkeypatch):
+    other = await connect()
+    async with Leases(bus, "one") as one, Leases(other, "two") as two:
+        lease = await one.acquire("key")
+        update, stored, go_on = one._bucket.update, asyncio.Event(), asyncio.Event()
+
+        async def slow(*args):
+            revision = await update(*args)
+            stored.set()
+            await go_on.wait()
+            return revision
+
+        monkeypatch.setattr(one._bucket, "update", slow)
+        renewing = asyncio.create_task(one._renew(lease))
+        await asyncio.wait_for(stored.wait(), 5)
+        releasing = asyncio.create_task(one.release(lease))
+        await asyncio.sleep(0)
+        assert not lease.held
+        go_on.set()
+        await asyncio.gather(renewing, releasing)
+        assert await two.acquire("key") is not None
