@@ -131,6 +131,16 @@ async def test_without_sound_nothing_is_said_to_be_heard(bus: Bus, tmp_path: Pat
     assert said["rules"] == ["a head that stays turned away"]
 
 
+async def test_voices_that_are_not_told_apart_are_not_said_to_be(bus: Bus, tmp_path: Path) -> None:
+    rules = "".join(f'[rules.{name}]\nseverity = "low"\nweight = 1\n' for name in ("SECOND_VOICE", "WHISPERING"))
+    alike = f'name = "alike"\n[analysis]\nvoices = false\n{rules}'
+    settings = ApiSettings(policy_dir=a_policy_dir(tmp_path / "policies", alike=alike))
+    async with running_api(bus, settings) as url, httpx.AsyncClient(base_url=url) as http:
+        said = (await notice(http, (await create(http, policy="alike"))["id"])).json()
+    assert said["analysis"]["voices"] is False
+    assert said["rules"] == ["whispering"]
+
+
 async def test_a_session_that_is_over_says_so(bus: Bus) -> None:
     async with running_api(bus, KEYED) as url, httpx.AsyncClient(base_url=url) as http:
         http.headers["authorization"] = f"Bearer {KEYS['admin']}"

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from inference.speech.hearing import Event, Hearing
 from inference.speech.service import serve
 from inference.speech.settings import SpeechSettings
 from proto.media import Audio
@@ -94,3 +95,29 @@ async def test_what_is_heard_of_the_candidate_is_the_same_with_and_without(
     assert [seen(second) for second in found] == [seen(second) for second in expected]
     assert sum(second.speech_s for second in found) > 2.0
     assert sum(second.gap_s for second in found) == 0.0
+
+
+async def test_an_interviewer_who_talks_on_does_not_keep_the_candidates_last_second_waiting(
+    bus: Bus, connect: Connect, settings: SpeechSettings, clip: Clip
+) -> None:
+    """The candidate vanishes without a farewell while they speak; the interviewer asks whether they are still there."""
+    await create_session(bus, "s1")
+    stalls = settings.model_copy(update={"stall_s": 1.0, "idle_release_s": 60.0})
+    theirs = messages(clip.samples, "s1", source=THEIRS, end=False)
+    silent: list[str] = []
+    stall = Hearing.stall
+
+    def noted(self: Hearing) -> list[Event]:
+        silent.append("stalled")
+        return stall(self)
+
+    async with worker(connect, stalls):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Hearing, "stall", noted)
+            await send(bus, messages(clip.samples[:16_000], "s1", end=False))
+            for message in theirs:
+                await send(bus, [message])
+                await asyncio.sleep(0.1)
+                if silent:
+                    break
+    assert silent, "while the interviewer talked nobody noticed that the candidate was gone"

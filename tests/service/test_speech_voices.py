@@ -10,10 +10,11 @@ from typing import Self
 import numpy as np
 import pytest
 
+from inference.speech.encoder import VoiceEncoder
 from inference.speech.service import serve
 from inference.speech.settings import SpeechSettings
 from proto import codec, subjects
-from proto.media import SAMPLE_RATE_HZ
+from proto.media import CHUNK_S, SAMPLE_RATE_HZ
 from proto.observations import FeatureStatus, VoiceHeard, WordsCommitted
 from runtime.bus import Bus
 from tests.support.sessions import POLICY, create_session, observations, send
@@ -150,6 +151,44 @@ async def test_the_interviewers_own_source_is_no_second_voice(
     assert all(one.t_s >= 17.9 for one in found), "what the interviewer's source says is not the candidate's"
     assert {one.role for one in found if one.t_s < 30.0} == {""}
     assert [one.role for one in found if one.t_s > 32.0].count("interviewer") >= 3
+
+
+async def test_a_successor_knows_the_interviewers_voice_again(
+    bus: Bus, connect: Connect, settings: SpeechSettings, readers: dict[str, Samples]
+) -> None:
+    candidate, interviewer, *_ = readers.values()
+    await create_session(bus, "s1")
+    theirs = messages(joined(interviewer, interviewer[: 4 * SAMPLE_RATE_HZ]), "s1", source="interviewer-1", end=False)
+    mine = messages(joined(candidate, interviewer[: 6 * SAMPLE_RATE_HZ]), "s1", t_s=18.0)
+    cut = round(13.0 / CHUNK_S)
+    async with Worker(connect, settings):
+        await send(bus, theirs)
+        await send(bus, mine[:cut])
+        await eventually(lambda: over(bus, "s1", 28.0), 30)
+    async with Worker(connect, settings):
+        await send(bus, mine[cut:])
+        await eventually(lambda: over(bus, "s1", 36.0), 30)
+    found = await voices(bus, "s1")
+    assert [one.role for one in found if one.t_s > 32.0].count("interviewer") >= 3
+
+
+async def test_an_encoder_that_fails_costs_the_voice_and_nothing_else(
+    bus: Bus, connect: Connect, settings: SpeechSettings, readers: dict[str, Samples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(VoiceEncoder, "_embed", broken)
+    (first, *_) = readers.values()
+    await create_session(bus, "s1")
+    async with Worker(connect, settings):
+        await send(bus, messages(joined(first), "s1"))
+        await eventually(lambda: over(bus, "s1", 10.0), 30)
+    found = await voices(bus, "s1")
+    assert {one.voice for one in found} == {None}
+    assert "failed" in {one.reason for one in found}
+    dead = [delivery async for delivery in bus.read(subjects.DEAD, subjects.dead("speech"))]
+    assert dead == []
 
 
 async def test_a_policy_and_a_missing_model_say_so(
