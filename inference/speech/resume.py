@@ -128,8 +128,13 @@ def _committed(delivery: Delivery) -> WordsCommitted:
 
 
 async def _translated(bus: Bus, session: str) -> list[WordsTranslated]:
-    subject = subjects.log(session, "words.translated")
-    return [codec.decode(delivery.data, WordsTranslated) async for delivery in bus.read(subjects.LOG, subject)]
+    found = []
+    async for delivery in bus.read(subjects.LOG, subjects.log(session, "words.translated")):
+        try:
+            found.append(codec.decode(delivery.data, WordsTranslated))
+        except BadMessage:
+            log.warning("speech.foreign_message", seq=delivery.seq)
+    return found
 
 
 async def _told_features(bus: Bus, session: str) -> set[str]:

@@ -66,8 +66,7 @@ class Speakers:
         Raises:
             BusUnavailable: NATS does not answer.
         """
-        subject = subjects.log(self._session, "voice.heard")
-        heard = [codec.decode(delivery.data, VoiceHeard) async for delivery in bus.read(subjects.LOG, subject)]
+        heard = [one async for one in self._told(bus)]
         timeline, theirs = Timeline(), deque[tuple[Audio, int]]()
         wanted: list[_Wanted] | None = None
         async for message, seq in self._sound_left(bus):
@@ -94,6 +93,14 @@ class Speakers:
         embeddings = await self._encoder.embed([one.sound for one in left])
         self._voices.restore(heard, [one.stretch for one in left], embeddings or [None] * len(left))
         log.info("speech.voices_restored", session=self._session, voices=self._voices.count, stretches=len(left))
+
+    async def _told(self, bus: Bus) -> AsyncIterator[VoiceHeard]:
+        """What the log says of the session's voices; what is no such observation is the aggregator's to put aside."""
+        async for delivery in bus.read(subjects.LOG, subjects.log(self._session, "voice.heard")):
+            try:
+                yield codec.decode(delivery.data, VoiceHeard)
+            except BadMessage:
+                log.warning("speech.foreign_message", seq=delivery.seq)
 
     async def _sound_left(self, bus: Bus) -> AsyncIterator[tuple[Audio, int]]:
         async for delivery in bus.read(subjects.AUDIO, subjects.audio(self._session)):
